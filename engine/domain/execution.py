@@ -1,0 +1,111 @@
+"""From an approved opportunity to a landed, reverted or missed transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.domain.market import BlockRef
+from engine.domain.opportunity import Approved, CheckResult, Opportunity
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Calldata for the router and the terms it will be sent on.
+
+    Fees in wei per gas, `deadline` in unix seconds.
+
+    `min_profit` is what the router enforces, in base units of the opportunity's base token.
+    """
+
+    approved: Approved
+    router: str
+    calldata: bytes
+    min_profit: int
+    deadline: int
+    gas_limit: int
+    max_fee_wei: int
+    priority_fee_wei: int
+
+    @property
+    def opportunity(self) -> Opportunity:
+        return self.approved.opportunity
+
+    @property
+    def expected_profit(self) -> int:
+        return self.approved.opportunity.gross_profit
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPlan:
+    """A plan whose simulation at `block` passed and returned exactly the expected profit.
+
+    Only the simulator makes one. `results` are all the check results including the simulation's.
+    """
+
+    plan: Plan
+    block: BlockRef
+    simulated_profit: int
+    gas_used: int
+    results: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """A signed transaction, ready to be journalled and sent."""
+
+    sender: str
+    nonce: int
+    hash: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be sent; on disk before it leaves.
+
+    `kind` is "trade" for a plan and "cancel" for a zero-value replacement. `max_fee_wei` and
+    `priority_fee_wei` let a later replacement outbid it. `record` is a JSON-safe description of the
+    opportunity (cycle, amounts, check results) sufficient to book the outcome after a crash.
+    """
+
+    id: str
+    kind: str
+    chain_id: int
+    block_number: int
+    base_token: str
+    expected_profit: int
+    simulated_profit: int
+    deadline: int
+    max_fee_wei: int
+    priority_fee_wei: int
+    transaction: SignedTransaction
+    record: dict
+
+
+class Outcome(StrEnum):
+    """What became of a submission; every nonce ends with exactly one of them."""
+
+    LANDED = "landed"
+    REVERTED = "reverted"
+    MISSED = "missed"
+    REPLACED = "replaced"
+    NEVER_SENT = "never_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An intent and its outcome. `realised_profit` in base units of the base token, from the receipt's
+    Transfer logs into and out of the router; `effective_gas_price_wei` per gas. Zero where not landed."""
+
+    intent: Intent
+    outcome: Outcome
+    block_number: int = 0
+    block_hash: str = ""
+    realised_profit: int = 0
+    gas_used: int = 0
+    effective_gas_price_wei: int = 0
+
+    @property
+    def gas_paid_wei(self) -> int:
+        return self.gas_used * self.effective_gas_price_wei

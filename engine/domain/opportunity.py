@@ -1,0 +1,134 @@
+"""From a verified cycle to an approved one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.domain.market import BlockRef, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One swap of a cycle, exact. Amounts in base units of `token_in` and `token_out`."""
+
+    pool: str
+    protocol: Protocol
+    venue: str
+    token_in: str
+    token_out: str
+    amount_in: int
+    amount_out: int
+    fee_pips: int
+
+    @property
+    def zero_for_one(self) -> bool:
+        """True when token0 is sold: token0 is the lower address."""
+        return int(self.token_in, 16) < int(self.token_out, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Opportunity:
+    """A profitable cycle, sized and verified in integers against the state of `block`.
+
+    The amounts are what the router will move: the last hop's output is fixed by its exact input, and each
+    earlier hop buys exactly what the next one owes (so `hops[i].amount_out == hops[i+1].amount_in`).
+    `gas_estimate` in gas units; `gas_cost` is that gas in base units of `base_token`.
+    """
+
+    block: BlockRef
+    base_token: str
+    hops: tuple[Hop, ...]
+    gas_estimate: int = 0
+    gas_cost: int = 0
+
+    @property
+    def amount_in(self) -> int:
+        return self.hops[0].amount_in
+
+    @property
+    def amount_out(self) -> int:
+        return self.hops[-1].amount_out
+
+    @property
+    def gross_profit(self) -> int:
+        """Change of the base token before gas, base units."""
+        return self.amount_out - self.amount_in
+
+    @property
+    def net_profit(self) -> int:
+        """Gross profit less gas at the feed's rate, base units; may be negative."""
+        return self.gross_profit - self.gas_cost
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        return tuple(hop.pool for hop in self.hops)
+
+    @property
+    def id(self) -> str:
+        """Sixteen hex digits, the same for the same cycle, size and block."""
+        text = "|".join((self.block.hash, self.base_token, str(self.amount_in), *self.pools))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class RefusalReason(StrEnum):
+    """Why the risk chain, or the simulation after it, said no."""
+
+    TRADING_HALTED = "trading_halted"
+    VENUE_UNKNOWN = "venue_unknown"
+    VENUE_DISABLED = "venue_disabled"
+    POOL_PROVENANCE = "pool_provenance"
+    POOL_QUARANTINED = "pool_quarantined"
+    TOKEN_NOT_ALLOWED = "token_not_allowed"
+    NET_PROFIT_TOO_LOW = "net_profit_too_low"
+    TOO_OLD = "too_old"
+    TRADE_CAP = "trade_cap"
+    FEED_MISSING = "feed_missing"
+    FEED_STALE = "feed_stale"
+    FEED_DEVIATION = "feed_deviation"
+    IN_FLIGHT_CONFLICT = "in_flight_conflict"
+    GAS_BALANCE = "gas_balance"
+    GAS_PRICE = "gas_price"
+    SIMULATION_REVERTED = "simulation_reverted"
+    SIMULATION_MISMATCH = "simulation_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check's answer: `numbers` holds what was compared, as strings, for `roundtrip explain`."""
+
+    check: str
+    passed: bool
+    reason: RefusalReason | None = None
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """An opportunity every check passed. Only the risk chain makes one."""
+
+    opportunity: Opportunity
+    results: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An opportunity and the check that stopped it (the last of `results`)."""
+
+    opportunity: Opportunity
+    results: tuple[CheckResult, ...]
+
+    @property
+    def reason(self) -> RefusalReason:
+        reason = self.results[-1].reason
+        assert reason is not None
+        return reason
+
+
+class TradingState(StrEnum):
+    """What the engine may do: trade, only reduce exposure, or nothing."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
