@@ -1,0 +1,59 @@
+# Every target sets up what it needs; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+FORGE = $$($(BIN)/python -c "from engine.app.toolchain import foundry_tool as t; print(t('forge'))")
+ARGS ?=
+
+.PHONY: help setup demo test test-python test-contracts lint format bench fuzz gas docs lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: ## install everything into .venv/ and node_modules/ and compile the contracts
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "setup: $(PYTHON) is not installed: install Python 3.11 or 3.12 and run make again" >&2; exit 2; }
+	@$(PYTHON) tools/setup.py
+
+demo: setup ## find, check and execute real arbitrages on an embedded world (ARGS="--blocks 60 --report out.json")
+	@$(BIN)/roundtrip demo $(ARGS)
+
+test: setup test-contracts test-python ## run every test but the long campaigns
+
+test-python: setup
+	$(BIN)/pytest -q -m "not campaign" $(ARGS)
+
+test-contracts: setup
+	$(FORGE) test
+
+lint: setup ## formatting, style, types and the import rules
+	$(BIN)/ruff check engine tests scripts tools benchmarks
+	$(BIN)/ruff format --check engine tests scripts tools benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(FORGE) fmt --check
+
+format: setup ## rewrite the sources in the project's style
+	$(BIN)/ruff check --fix engine tests scripts tools benchmarks
+	$(BIN)/ruff format engine tests scripts tools benchmarks
+	$(FORGE) fmt
+
+fuzz: setup ## long seeded campaigns: differential kernels and contract invariants
+	$(BIN)/pytest -q -m campaign $(ARGS)
+	FOUNDRY_PROFILE=campaign $(FORGE) test
+
+bench: setup ## speed, beside peers, as JSON and tables in benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+gas: setup ## gas of each kind of cycle on real bytecode, into benchmarks/results/gas.json
+	$(BIN)/python -m benchmarks.gas
+
+docs: setup ## check that the documents match the tree
+	$(BIN)/pytest -q tests/docs
+
+lock: setup ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate -q --upgrade -o requirements.lock
+
+clean: ## remove everything set-up and the builds made
+	rm -rf .venv node_modules out cache .build .pytest_cache .ruff_cache .mypy_cache .hypothesis contracts/.cache
