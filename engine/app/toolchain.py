@@ -26,7 +26,8 @@ def project_root() -> Path:
     root = Path(override) if override else Path(__file__).resolve().parents[2]
     if not (root / "foundry.toml").is_file():
         raise ConfigError(
-            f"{root} is not a Roundtrip checkout (no foundry.toml): set ROUNDTRIP_HOME to one and run `make setup` there"
+            f"{root} is not a Roundtrip checkout (no foundry.toml): "
+            "set ROUNDTRIP_HOME to one and run `make setup` there"
         )
     return root
 

@@ -1,0 +1,221 @@
+"""Settings: one TOML file, environment overrides `ROUNDTRIP__SECTION__KEY`, unknown keys refused.
+
+Secrets are never settings: keys live in an encrypted keystore, its passphrase in a file, a systemd
+credential or the terminal.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from engine.domain.errors import ConfigError
+from engine.risk.limits import RiskLimits
+
+ENVIRONMENT_PREFIX = "ROUNDTRIP__"
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_PATH_SECRET = re.compile(r"[A-Za-z0-9_-]{20,}")
+
+
+def _lower_address(value: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", value):
+        raise ValueError(f"{value!r} is not a 20-byte 0x-address")
+    return value.lower()
+
+
+def _node_url(value: str) -> str:
+    if not re.match(r"^(https?|wss?)://[^\s/]+", value) and not value.endswith(".ipc"):
+        raise ValueError(f"{redact_url(value)!r} is not an http(s)://, ws(s):// or .ipc endpoint")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_lower_address)]
+NodeUrl = Annotated[str, AfterValidator(_node_url)]
+
+
+def redact_url(url: str) -> str:
+    """The URL without user names, passwords and long path or query parts, which providers use as API keys."""
+    url = _CREDENTIALS.sub("***@", url)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    host, slash, path = rest.partition("/")
+    return scheme + separator + host + slash + _PATH_SECRET.sub("***", path)
+
+
+class Section(BaseModel):
+    """A settings section: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChainSettings(Section):
+    """The node. `requests_per_second` throttles reads of this endpoint; `timeout_s` per request."""
+
+    chain_id: int = Field(gt=0, description="the chain the bot is meant for; another one is refused")
+    rpc_url: NodeUrl = Field(description="http(s)://, ws(s):// or .ipc endpoint; ws gives the quickest heads")
+    requests_per_second: int = Field(default=1_000, gt=0)
+    timeout_s: float = Field(default=10.0, gt=0)
+
+
+class DeploymentSettings(Section):
+    """Where the manifests of our contracts are: `<directory>/<chain-id>/<Contract>.json`."""
+
+    directory: Path = Path("deployments")
+
+
+class MarketSettings(Section):
+    """Which tokens start and end cycles, and from which block factories are searched for pools."""
+
+    base_tokens: list[Address] = Field(min_length=1)
+    discovery_from_block: int = Field(default=0, ge=0)
+
+
+class SearchSettings(Section):
+    """Bounds of the cycle search. `per_block` opportunities at most go to the risk chain per block."""
+
+    max_hops: int = Field(default=3, ge=2, le=4)
+    per_block: int = Field(default=32, gt=0)
+
+
+class GasSettings(Section):
+    """Gas model used for net profit, gas units."""
+
+    base: int = Field(default=60_000, gt=0)
+    v2_hop: int = Field(default=65_000, gt=0)
+    v3_hop: int = Field(default=95_000, gt=0)
+
+
+class ExecutionSettings(Section):
+    """Terms of sending. `min_profit_bps` is the part of the expected profit that the router enforces, 1e-4;
+    `deadline_s` after the block built on; `missed_after_blocks` until an unmined transaction is cancelled."""
+
+    live: bool = False
+    priority_fee_wei: int = Field(default=100_000_000, ge=0)
+    min_profit_bps: int = Field(default=10_000, ge=0, le=10_000)
+    deadline_s: int = Field(default=36, gt=0)
+    missed_after_blocks: int = Field(default=3, gt=0)
+
+
+class KeySettings(Section):
+    """The operator's encrypted keystore and where its passphrase is read from."""
+
+    keystore: Path | None = None
+    passphrase_file: Path | None = None
+
+
+class StorageSettings(Section):
+    """Folder of the journal and the ledger."""
+
+    directory: Path = Path(".roundtrip")
+
+
+class LogSettings(Section):
+    """Logs go to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(Section):
+    """Everything a run needs to know."""
+
+    chain: ChainSettings
+    market: MarketSettings
+    deployments: DeploymentSettings = DeploymentSettings()
+    search: SearchSettings = SearchSettings()
+    gas: GasSettings = GasSettings()
+    risk: RiskLimits = RiskLimits()
+    execution: ExecutionSettings = ExecutionSettings()
+    keys: KeySettings = KeySettings()
+    storage: StorageSettings = StorageSettings()
+    log: LogSettings = LogSettings()
+
+
+def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read a TOML file and the environment's overrides.
+
+    Raises ConfigError, in one sentence, for a missing or malformed file, an unknown key (with the nearest
+    known one) or a bad value.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"configuration file {path} does not exist: name one with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration file {path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"configuration file {path} is not valid TOML: {error}") from None
+    for section, key, value in environment_overrides(os.environ if environment is None else environment):
+        target = raw.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"{path}: {section} must be a table, as in [{section}]")
+        target[key] = value
+    return build_settings(raw, str(path))
+
+
+def build_settings(raw: Mapping[str, Any], origin: str) -> Settings:
+    """Validate a mapping of sections; `origin` names it in the error. Raises ConfigError."""
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {_sentence(error)}") from None
+
+
+def environment_overrides(environment: Mapping[str, str]) -> list[tuple[str, str, Any]]:
+    """(section, key, value) of every `ROUNDTRIP__SECTION__KEY`; values are read as TOML, else as text."""
+    overrides = []
+    for name, text in sorted(environment.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        section, separator, key = name[len(ENVIRONMENT_PREFIX) :].lower().partition("__")
+        if not separator or not key:
+            raise ConfigError(
+                f"environment variable {name} names no setting: write ROUNDTRIP__SECTION__KEY, "
+                "as in ROUNDTRIP__CHAIN__RPC_URL"
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        overrides.append((section, key, value))
+    return overrides
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = field.annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(first["loc"]), n=1)
+        return f"unknown setting {where}" + (f": did you mean {near[0]}?" if near else ": remove it")
+    if first["type"] == "missing":
+        return f"setting {where} is missing: add it"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = first["input"]
+    if isinstance(shown, str | int | float | bool) and first["type"] != "value_error":
+        message += f", not {redact_url(str(shown))!r}"
+    return f"setting {where}: {message[0].lower() + message[1:]}"
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON-ready values, with credentials in URLs masked."""
+    shown = settings.model_dump(mode="json")
+    shown["chain"]["rpc_url"] = redact_url(settings.chain.rpc_url)
+    return shown
