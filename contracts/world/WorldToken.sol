@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+
+/// @title A token of the embedded world: any decimals, minted by whoever asks
+/// @dev For test chains only; nothing of the engine or of the deployed contracts depends on it.
+contract WorldToken is ERC20 {
+    uint8 private immutable _DECIMALS;
+
+    constructor(string memory name_, string memory symbol_, uint8 decimals_) ERC20(name_, symbol_) {
+        _DECIMALS = decimals_;
+    }
+
+    /// @notice Create `amount` base units for `to`.
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    /// @inheritdoc ERC20
+    function decimals() public view override returns (uint8) {
+        return _DECIMALS;
+    }
+}
