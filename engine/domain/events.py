@@ -1,0 +1,87 @@
+"""Facts the line states as it goes; whoever listens may be slow or dead, the line goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.domain.execution import Execution, Intent, SimulatedPlan
+from engine.domain.market import BlockRef
+from engine.domain.opportunity import Approved, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class BlockApplied:
+    """All of a block's pool events are in the market. `reorg_depth` blocks were unwound first."""
+
+    block: BlockRef
+    changed_pools: int
+    reorg_depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolQuarantined:
+    """A pool's state can no longer be trusted; it is invisible to search until it is read again."""
+
+    block: BlockRef
+    pool: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityRefused:
+    """The risk chain or the simulation said no."""
+
+    refused: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityApproved:
+    """Every check before simulation passed."""
+
+    approved: Approved
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSimulated:
+    """The node repeated the predicted profit to the wei. In paper mode the line ends here."""
+
+    simulated: SimulatedPlan
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSubmitted:
+    """The intent is on disk and the node took the transaction. `block_to_submit_ms` from block arrival."""
+
+    intent: Intent
+    block_to_submit_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResolved:
+    """A nonce has its one outcome."""
+
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFinished:
+    """The line is done with a block. `elapsed_ms` from its arrival."""
+
+    block: BlockRef
+    found: int
+    approved: int
+    simulated: int
+    submitted: int
+    elapsed_ms: float
+
+
+Fact = (
+    BlockApplied
+    | PoolQuarantined
+    | OpportunityRefused
+    | OpportunityApproved
+    | PlanSimulated
+    | PlanSubmitted
+    | ExecutionResolved
+    | BlockFinished
+)
