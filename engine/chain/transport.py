@@ -1,0 +1,233 @@
+"""web3's asynchronous providers, made fit for many requests in flight on one connection.
+
+web3's persistent providers find a response by polling a cache, which keeps a core busy while a node thinks,
+mixes up concurrent batches, and never notices a connection that was closed politely. Here every request owns
+a future, and the end of the connection ends all of them at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+from web3.exceptions import ProviderConnectionError, Web3Exception
+from web3.providers import AsyncHTTPProvider, AsyncIPCProvider, WebSocketProvider
+from web3.providers.persistent import PersistentConnectionProvider
+from websockets import WebSocketException
+
+from engine.chain.endpoint import Endpoint, Transport
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_MAX_QUEUED_NOTIFICATIONS = 1024
+_CLOSE_TIMEOUT_S = 1.0
+
+# web3 logs whole addresses, keys included, at INFO.
+_quiet = logging.getLogger("engine.chain.web3")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+
+class Notifications:
+    """What a subscription receives, oldest first. When nobody reads, the oldest are dropped."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Any] = asyncio.Queue(_MAX_QUEUED_NOTIFICATIONS)
+
+    def put(self, item: Any) -> None:
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(item)
+
+    async def get(self) -> Any:
+        """The next notification. Raises ProviderConnectionError when the connection has ended."""
+        item = await self._queue.get()
+        if isinstance(item, ProviderConnectionError):
+            self.put(item)
+            raise item
+        return item
+
+    def latest(self) -> Any:
+        """Drop everything but the newest waiting notification and return it; None when none waits."""
+        newest = None
+        while not self._queue.empty():
+            item = self._queue.get_nowait()
+            if isinstance(item, ProviderConnectionError):
+                self.put(item)
+                break
+            newest = item
+        return newest
+
+
+class _Correlated(PersistentConnectionProvider):
+    """A persistent connection whose responses resolve the futures of their requests."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, max_connection_retries=1, **kwargs)
+        self.logger = _quiet
+        self._pending: dict[int, tuple[asyncio.Future[Any], Notifications | None]] = {}
+        self._streams: dict[str, Notifications] = {}
+
+    @property
+    def alive(self) -> bool:
+        return self._message_listener_task is not None and not self._message_listener_task.done()
+
+    async def make_request(self, method: Any, params: Any) -> Any:
+        return await self._ask(method, params, None)
+
+    async def subscribe(self, *params: Any) -> tuple[Any, Notifications]:
+        """The response to `eth_subscribe` and the stream it opened."""
+        stream = Notifications()
+        return await self._ask("eth_subscribe", list(params), stream), stream
+
+    async def unsubscribe(self, identifier: str) -> None:
+        """End a stream; the node is told if it listens."""
+        if self._streams.pop(identifier, None) is not None and self.alive:
+            with suppress(OSError, Web3Exception, WebSocketException):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await self.make_request("eth_unsubscribe", [identifier])
+
+    async def _ask(self, method: Any, params: Any, stream: Notifications | None) -> Any:
+        if not self.alive:
+            raise ProviderConnectionError("the connection is closed")
+        request = self.form_request(method, params)
+        key = int(request["id"])
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._pending[key] = (future, stream)
+        try:
+            async with asyncio.timeout(self.request_timeout):
+                await self.socket_send(self.encode_rpc_dict(request))
+                return await future
+        finally:
+            self._pending.pop(key, None)
+
+    async def _message_listener(self) -> None:
+        reason = "the connection was closed"
+        try:
+            while True:
+                self._dispatch(await self.socket_recv())
+        except Exception as error:
+            # A message we cannot read leaves us unable to tell whose it was: the connection is over.
+            reason = f"the connection ended ({type(error).__name__})"
+        finally:
+            self._end(reason)
+
+    def _dispatch(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            return
+        if message.get("method") == "eth_subscription":
+            params = message.get("params")
+            if isinstance(params, dict):
+                stream = self._streams.get(str(params.get("subscription")))
+                if stream is not None:
+                    stream.put(params.get("result"))
+            return
+        key = message.get("id")
+        if type(key) is not int or key not in self._pending:
+            return
+        future, stream = self._pending[key]
+        if stream is not None and isinstance(message.get("result"), str):
+            # Registered before anybody wakes: the first notification may follow at once.
+            self._streams[message["result"]] = stream
+        if not future.done():
+            future.set_result(message)
+
+    def _end(self, reason: str) -> None:
+        for future, _ in self._pending.values():
+            if not future.done():
+                future.set_exception(ProviderConnectionError(reason))
+        for stream in self._streams.values():
+            stream.put(ProviderConnectionError(reason))
+        self._streams.clear()
+
+    async def disconnect(self) -> None:
+        """Close the connection and wait for its reader. Unlike the base class, lets a cancellation pass."""
+        task, self._message_listener_task = self._message_listener_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await self._provider_specific_disconnect()
+
+
+class CorrelatedWebSocket(_Correlated, WebSocketProvider):
+    """A WebSocket node connection."""
+
+    async def socket_recv(self) -> Any:
+        message = await super().socket_recv()
+        # A node that writes a notification in two segments would otherwise wait ~40 ms for our delayed ACK.
+        if hasattr(socket, "TCP_QUICKACK") and self._ws is not None:
+            raw = self._ws.transport.get_extra_info("socket")
+            if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return message
+
+
+class CorrelatedIpc(_Correlated, AsyncIPCProvider):
+    """A Unix-socket node connection."""
+
+    async def socket_send(self, request_data: bytes) -> None:
+        # The base class sends again after a broken pipe; a transaction must leave at most once.
+        if self._writer is None:
+            raise ProviderConnectionError("the connection is closed")
+        self._writer.write(request_data + b"\n")
+        await self._writer.drain()
+
+
+class _BoundedResponse(aiohttp.ClientResponse):
+    """A response whose body may not exceed MAX_MESSAGE_BYTES."""
+
+    async def read(self) -> bytes:
+        if self._body is None:
+            body = bytearray()
+            async for chunk in self.content.iter_chunked(1 << 16):
+                body += chunk
+                if len(body) > MAX_MESSAGE_BYTES:
+                    self.close()
+                    raise aiohttp.ClientPayloadError(f"the answer is larger than {MAX_MESSAGE_BYTES} bytes")
+            self._body = bytes(body)
+        return self._body
+
+
+Provider = AsyncHTTPProvider | CorrelatedWebSocket | CorrelatedIpc
+
+
+async def open_provider(endpoint: Endpoint, timeout_s: float) -> Provider:
+    """Connect to the node. Raises what the transport raises (OSError, ProviderConnectionError, …)."""
+    if endpoint.transport is Transport.HTTP:
+        provider = AsyncHTTPProvider(
+            endpoint.target,
+            request_kwargs={"timeout": aiohttp.ClientTimeout(total=timeout_s)},
+            exception_retry_configuration=None,
+        )
+        provider.logger = _quiet
+        # web3's own session opens a new connection, and on https a new TLS session, for every request.
+        session = aiohttp.ClientSession(
+            raise_for_status=True,
+            connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=30),
+            response_class=_BoundedResponse,
+        )
+        await provider.cache_async_session(session)
+        return provider
+    persistent: CorrelatedWebSocket | CorrelatedIpc
+    if endpoint.transport is Transport.WS:
+        persistent = CorrelatedWebSocket(
+            endpoint.target,
+            request_timeout=timeout_s,
+            use_text_frames=True,
+            websocket_kwargs={
+                "max_size": MAX_MESSAGE_BYTES,
+                "open_timeout": timeout_s,
+                "close_timeout": _CLOSE_TIMEOUT_S,
+                "ping_interval": 15,
+                "ping_timeout": 15,
+            },
+        )
+    else:
+        persistent = CorrelatedIpc(
+            endpoint.target, request_timeout=timeout_s, read_buffer_limit=MAX_MESSAGE_BYTES
+        )
+    await persistent.connect()
+    return persistent
