@@ -1,1 +1,1 @@
-"""market"""
+"""The one writer of pool state: tables, block application, reorg undo, snapshots, provenance."""

@@ -1,0 +1,54 @@
+"""What a block overwrote, so that a reorganisation can put it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.domain.market import BlockRef
+from engine.market.tables import PoolTables
+
+_STATE_COLUMNS = ("reserves", "sqrt_price", "liquidity", "tick")
+
+
+@dataclass(slots=True)
+class UndoEntry:
+    """State of the pools a block touched, as it was before the block.
+
+    `before` is the parent's reference. `rows` i32[n] ascending; `columns` are copies of those rows; `ticks`
+    holds whole tick slices of the pools whose positions changed. `read_rows` are pools whose state was read
+    from outside (not derived from logs) while this block was the head: undoing the block leaves their state
+    unknown.
+    """
+
+    before: BlockRef
+    rows: NDArray[np.int32]
+    columns: dict[str, NDArray]
+    ticks: dict[int, tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.uint64]]]
+    read_rows: set[int] = field(default_factory=set)
+
+
+def record(
+    tables: PoolTables, before: BlockRef, rows: NDArray[np.int32], position_rows: NDArray[np.int32]
+) -> UndoEntry:
+    """Copy what a block may overwrite: `rows` touched at all, `position_rows` with mints or burns."""
+    return UndoEntry(
+        before=before,
+        rows=rows,
+        columns={name: getattr(tables, name)[rows] for name in _STATE_COLUMNS},
+        ticks={int(row): tables.read_ticks(int(row)) for row in position_rows},
+    )
+
+
+def restore(tables: PoolTables, entry: UndoEntry, only: NDArray[np.int32] | None = None) -> None:
+    """Put the entry's rows back, or just those of them in `only`."""
+    chosen = np.ones(len(entry.rows), bool) if only is None else np.isin(entry.rows, only)
+    rows = entry.rows[chosen]
+    for name, values in entry.columns.items():
+        getattr(tables, name)[rows] = values[chosen]
+    wanted = set(rows.tolist())
+    for row, slices in entry.ticks.items():
+        if row in wanted:
+            tables.write_ticks(row, *slices)
