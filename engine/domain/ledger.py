@@ -1,0 +1,18 @@
+"""Double-entry records of what executions did to balances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NATIVE = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a transfer of value. `amount` is signed, in base units of `token` (an address, or
+    `NATIVE` for wei of the chain's own coin); per execution and token the amounts sum to zero."""
+
+    execution_id: str
+    account: str
+    token: str
+    amount: int

@@ -1,0 +1,49 @@
+"""Thresholds of the risk checks."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _lower_address(value: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", value):
+        raise ValueError(f"{value!r} is not a 20-byte 0x-address")
+    return value.lower()
+
+
+TokenAddress = Annotated[str, AfterValidator(_lower_address)]
+Amount = Annotated[int, Field(ge=0)]
+
+
+class RiskLimits(BaseModel):
+    """What the checks compare with. Amounts by token are in that token's base units.
+
+    - `token_policy`: "listed" trades only `allowed_tokens` and the base tokens; "any" is for simulation.
+    - `max_age_blocks`: how many blocks the head may be past the opportunity's block.
+    - `trade_caps`: largest amount in by base token; a token that is not named has no cap.
+    - `min_net_profit`: smallest profit after gas by base token, `min_net_profit_default` for the others.
+    - `min_profit_to_gas_bps`: smallest net profit as a part of the gas cost, 1e-4.
+    - `require_base_feed`: refuse cycles whose base token has no usable, fresh feed.
+    - `max_feed_age_s`: seconds from a feed's update to the head's timestamp.
+    - `max_feed_deviation_bps`: how far a hop's price may be from the feeds', 1e-4.
+    - `max_gas_price_wei`: ceiling of next base fee plus priority fee.
+    - `gas_reserve_wei`: what must remain with the operator after paying for the worst case.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token_policy: Literal["listed", "any"] = "listed"
+    allowed_tokens: tuple[TokenAddress, ...] = ()
+    max_age_blocks: int = Field(default=0, ge=0)
+    trade_caps: dict[TokenAddress, Amount] = Field(default_factory=dict)
+    min_net_profit: dict[TokenAddress, Amount] = Field(default_factory=dict)
+    min_net_profit_default: Amount = 1
+    min_profit_to_gas_bps: int = Field(default=0, ge=0)
+    require_base_feed: bool = True
+    max_feed_age_s: int = Field(default=90_000, gt=0)
+    max_feed_deviation_bps: int = Field(default=1_000, ge=0)
+    max_gas_price_wei: int = Field(default=500_000_000_000, gt=0)
+    gas_reserve_wei: Amount = 0

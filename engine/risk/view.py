@@ -1,0 +1,37 @@
+"""What the checks look at besides the opportunity: one frozen picture per block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from engine.domain.feeds import FeedQuote
+from engine.domain.market import BlockRef
+from engine.domain.opportunity import TradingState
+
+
+@dataclass(frozen=True, slots=True)
+class RiskView:
+    """The engine's knowledge at `head`. Addresses are lower-case.
+
+    - `venues`: every known venue's name, and whether it is enabled on-chain.
+    - `proven_pools`: pools whose address and code are those of a known venue's pools.
+    - `quarantined`: pools that may not be trusted, with the reason.
+    - `allowed_tokens`: tokens that may be traded under the "listed" policy, base tokens included.
+    - `decimals`, `feeds`: by token.
+    - `in_flight_pools`: pools of submissions without an outcome.
+    - `operator_balance_wei`, `next_base_fee_wei`, `priority_fee_wei`: to pay for gas.
+    """
+
+    head: BlockRef
+    trading_state: TradingState
+    venues: Mapping[str, bool]
+    proven_pools: Set[str]
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    allowed_tokens: Set[str] = frozenset()
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    feeds: Mapping[str, FeedQuote] = field(default_factory=dict)
+    in_flight_pools: Set[str] = frozenset()
+    operator_balance_wei: int = 0
+    next_base_fee_wei: int = 0
+    priority_fee_wei: int = 0
