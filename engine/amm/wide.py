@@ -283,6 +283,7 @@ mul_64_64 = _multiplier(64, 64, 128)
 mul_128_64 = _multiplier(128, 64, 192)
 mul_128_128 = _multiplier(128, 128, 256)
 mul_192_64 = _multiplier(192, 64, 256)
+mul_192_128_low = _multiplier(192, 128, 256)  # modulo 2**256
 mul_128_192 = _multiplier(128, 192, 320)
 mul_256_64 = _multiplier(256, 64, 320)
 mul_192_192 = _multiplier(192, 192, 384)

@@ -1,0 +1,283 @@
+"""Swaps in Uniswap V3 pools and forks with the same loop: SwapMath.computeSwapStep, UniswapV3Pool.swap.
+
+The contract looks for the next initialised tick only within one 256-tick word of its bitmap and stops at the
+word's edge when there is none, rounding once more there; so does this loop. A stop's price is computed from
+its tick. Fee growth, the oracle and protocol fees don't change what a swap pays and are not modelled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from engine.amm.layout import (
+    BAD_LIMIT,
+    INSUFFICIENT_INPUT,
+    KIND_V3,
+    MAX_SQRT_RATIO,
+    MAX_TICK,
+    MIN_SQRT_RATIO,
+    MIN_TICK,
+    OK,
+    OUT_OF_KNOWN,
+    OVERFLOW,
+    PARTIAL,
+    UNINITIALISED,
+)
+from engine.amm.sqrt_price import (
+    amount0_delta_nb,
+    amount1_delta_nb,
+    next_price_from_input_nb,
+    next_price_from_output_nb,
+)
+from engine.amm.tick_math import sqrt_ratio_at_tick_nb, tick_at_sqrt_ratio_nb
+from engine.amm.wide import (
+    constant,
+    limb1,
+    make_u128,
+    make_u256,
+    mul_256_64,
+    to_u128,
+    to_u256,
+)
+from engine.amm.wide_division import divide_by_limb_nb
+
+_PIPS = np.uint64(1_000_000)
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_SIGN_BIT = np.uint64(1 << 63)
+_WORD_BITS = np.int64(8)
+_WORD_MASK = np.int64(255)
+_min_price = constant(256, MIN_SQRT_RATIO)
+_max_price = constant(256, MAX_SQRT_RATIO)
+_amount_bound = constant(256, 1 << 255)
+lowest_limit_nb = constant(256, MIN_SQRT_RATIO + 1)
+highest_limit_nb = constant(256, MAX_SQRT_RATIO - 1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _less_fee(amount, fee_pips):
+    quotient, _ = divide_by_limb_nb(mul_256_64(amount, _PIPS - fee_pips), _PIPS)
+    return to_u256(quotient)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _fee_on_top(amount, fee_pips):
+    """ceil(amount * fee / (1e6 - fee)): the fee that makes `amount` what is left of the gross input."""
+    quotient, has_remainder = divide_by_limb_nb(mul_256_64(amount, fee_pips), _PIPS - fee_pips)
+    fee = to_u256(quotient)
+    if has_remainder:
+        fee = fee + to_u256(_ONE)
+    return fee
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _input_between(price, target, liquidity, zero_for_one):
+    if zero_for_one:
+        return amount0_delta_nb(target, price, liquidity, True)
+    return amount1_delta_nb(price, target, liquidity, True)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _output_between(price, target, liquidity, zero_for_one):
+    if zero_for_one:
+        return amount1_delta_nb(target, price, liquidity, False)
+    return amount0_delta_nb(price, target, liquidity, False)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _step_in_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
+    amount_in = _input_between(price, target, liquidity, zero_for_one)
+    fee = _fee_on_top(amount_in, fee_pips)
+    # remaining >= amount_in + fee exactly when remaining less its fee covers amount_in.
+    if remaining >= amount_in + fee:
+        amount_out = _output_between(price, target, liquidity, zero_for_one)
+        return OK, target, amount_in, amount_out, fee
+    less_fee = _less_fee(remaining, fee_pips)
+    status, after = next_price_from_input_nb(price, liquidity, less_fee, zero_for_one)
+    if status != OK:
+        return status, price, to_u256(_ZERO), to_u256(_ZERO), to_u256(_ZERO)
+    # The price stops short of the target, so whatever the price move did not take is fee.
+    amount_in = _input_between(price, after, liquidity, zero_for_one)
+    amount_out = _output_between(price, after, liquidity, zero_for_one)
+    return OK, after, amount_in, amount_out, remaining - amount_in
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _step_out_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
+    amount_out = _output_between(price, target, liquidity, zero_for_one)
+    after = target
+    if remaining < amount_out:
+        status, after = next_price_from_output_nb(price, liquidity, remaining, zero_for_one)
+        if status != OK:
+            return status, price, to_u256(_ZERO), to_u256(_ZERO), to_u256(_ZERO)
+        amount_out = remaining
+    amount_in = _input_between(price, after, liquidity, zero_for_one)
+    return OK, after, amount_in, amount_out, _fee_on_top(amount_in, fee_pips)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def swap_step_nb(price, target, liquidity, remaining, fee_pips, exact_in):
+    """SwapMath.computeSwapStep: (status, price after, amount in, amount out, fee).
+
+    Prices U256, liquidity U128, `remaining` U256 (the magnitude), `fee_pips` uint64 below 1e6. Status is
+    OVERFLOW or INSUFFICIENT_LIQUIDITY where the contract reverts.
+    """
+    zero_for_one = price >= target
+    if exact_in:
+        return _step_in_nb(price, target, liquidity, remaining, fee_pips, zero_for_one)
+    return _step_out_nb(price, target, liquidity, remaining, fee_pips, zero_for_one)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def cross_liquidity_nb(liquidity, net, zero_for_one):
+    """(ok, liquidity after crossing a tick): `net` is the int128 liquidityNet as U128; going down it is
+    taken away. Not ok where LiquidityMath.addDelta reverts."""
+    negative = (limb1(net) & _SIGN_BIT) != _ZERO
+    magnitude = net
+    if negative:
+        magnitude = to_u128(_ZERO) - net
+    if negative != zero_for_one:
+        if magnitude > liquidity:
+            return False, liquidity
+        return True, liquidity - magnitude
+    total = liquidity + magnitude
+    return total >= liquidity, total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def first_tick_index_nb(pools, row, tick, zero_for_one):
+    """Index in the tick arena of the next initialised tick: at or below `tick` going down, above it going
+    up. One before the slice, or one past it, when there is none."""
+    low = pools.tick_start[row]
+    high = low + np.int64(pools.tick_count[row])
+    while low < high:
+        middle = (low + high) >> np.int64(1)
+        if np.int64(pools.arena_tick[middle]) <= tick:
+            low = middle + np.int64(1)
+        else:
+            high = middle
+    if zero_for_one:
+        return low - np.int64(1)
+    return low
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _word_edge(tick, spacing, zero_for_one):
+    """Where the bitmap search from `tick` ends when its word holds no initialised tick."""
+    compressed = tick // spacing
+    if zero_for_one:
+        edge = (compressed >> _WORD_BITS) << _WORD_BITS
+    else:
+        edge = (compressed + np.int64(1)) | _WORD_MASK
+    return edge * spacing
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _next_stop(pools, row, tick, index, zero_for_one):
+    """(tick of the next stop clamped to the legal range, whether it is the initialised one at `index`)."""
+    stop = _word_edge(tick, np.int64(pools.tick_spacing[row]), zero_for_one)
+    start = pools.tick_start[row]
+    initialised = False
+    if index >= start and index < start + np.int64(pools.tick_count[row]):
+        candidate = np.int64(pools.arena_tick[index])
+        if (zero_for_one and candidate >= stop) or (not zero_for_one and candidate <= stop):
+            stop = candidate
+            initialised = True
+    return min(max(stop, np.int64(MIN_TICK)), np.int64(MAX_TICK)), initialised
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _check_swap(pools, row, zero_for_one, amount, limit):
+    if pools.kind[row] != KIND_V3:
+        return UNINITIALISED
+    price = pool_price_nb(pools, row)
+    if price == to_u256(_ZERO):
+        return UNINITIALISED
+    if amount == to_u256(_ZERO):
+        return INSUFFICIENT_INPUT
+    if amount >= _amount_bound():
+        return OVERFLOW
+    if zero_for_one:
+        if limit >= price or limit <= _min_price():
+            return BAD_LIMIT
+    elif limit <= price or limit >= _max_price():
+        return BAD_LIMIT
+    tick = pools.tick[row]
+    if tick < pools.known_low[row] or tick > pools.known_high[row]:
+        return OUT_OF_KNOWN
+    return OK
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pool_price_nb(pools, row):
+    """sqrtPriceX96 of a row, as U256."""
+    limbs = pools.sqrt_price
+    return make_u256(limbs[row, 0], limbs[row, 1], limbs[row, 2], limbs[row, 3])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _leaves_known(pools, row, stop, price, zero_for_one):
+    """Whether a step towards `stop` that ended at `price` passed a tick we might not know of."""
+    if zero_for_one:
+        low = np.int64(pools.known_low[row])
+        return stop < low and price < sqrt_ratio_at_tick_nb(low)
+    high = np.int64(pools.known_high[row])
+    return stop > high and price > sqrt_ratio_at_tick_nb(high)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
+    """UniswapV3Pool.swap on the state of `row`, which is left as it is.
+
+    `amount` U256 is the exact input, or the wanted output when not `exact_in`; `limit` U256 is
+    sqrtPriceLimitX96. Returns (status, amount in, amount out, sqrt price after, liquidity after, tick after).
+    PARTIAL comes with the amounts really moved, as the contract moves them; any other status but OK is a
+    revert (or an unknown tick) and its amounts mean nothing.
+    """
+    zero = to_u256(_ZERO)
+    price = pool_price_nb(pools, row)
+    liquidity = make_u128(pools.liquidity[row, 0], pools.liquidity[row, 1])
+    tick = np.int64(pools.tick[row])
+    status = _check_swap(pools, row, zero_for_one, amount, limit)
+    if status != OK:
+        return status, zero, zero, price, liquidity, tick
+    fee_pips = np.uint64(pools.fee_pips[row])
+    index = first_tick_index_nb(pools, row, tick, zero_for_one)
+    direction = np.int64(-1) if zero_for_one else np.int64(1)
+    remaining = amount
+    total_in = zero
+    total_out = zero
+    while remaining != zero and price != limit:
+        stop, initialised = _next_stop(pools, row, tick, index, zero_for_one)
+        stop_price = sqrt_ratio_at_tick_nb(stop)
+        target = stop_price
+        if (zero_for_one and stop_price < limit) or (not zero_for_one and stop_price > limit):
+            target = limit
+        if exact_in:
+            status, after, step_in, step_out, fee = _step_in_nb(
+                price, target, liquidity, remaining, fee_pips, zero_for_one
+            )
+        else:
+            status, after, step_in, step_out, fee = _step_out_nb(
+                price, target, liquidity, remaining, fee_pips, zero_for_one
+            )
+        if status == OK and _leaves_known(pools, row, stop, after, zero_for_one):
+            status = np.int64(OUT_OF_KNOWN)
+        if status != OK:
+            return status, zero, zero, price, liquidity, tick
+        total_in = total_in + step_in + fee
+        total_out = total_out + step_out
+        remaining = amount - (total_in if exact_in else total_out)
+        if after == stop_price:
+            if initialised:
+                net = make_u128(pools.arena_net[index, 0], pools.arena_net[index, 1])
+                fits, liquidity = cross_liquidity_nb(liquidity, net, zero_for_one)
+                if not fits:
+                    return OVERFLOW, zero, zero, price, liquidity, tick
+                index += direction
+            tick = stop - np.int64(1) if zero_for_one else stop
+        elif after != price:
+            tick = tick_at_sqrt_ratio_nb(after)
+        price = after
+    return np.int64(OK if remaining == zero else PARTIAL), total_in, total_out, price, liquidity, tick
