@@ -1,0 +1,44 @@
+"""What a node said about pools and tokens at one block, before it enters the market."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.domain.market import BlockRef, PoolRecord, Token
+
+
+@dataclass(frozen=True, slots=True)
+class V2PoolState:
+    """Reserves of a V2-type pool in base units of token0 and token1 (uint112)."""
+
+    pool: PoolRecord
+    reserve0: int
+    reserve1: int
+
+
+@dataclass(frozen=True, slots=True)
+class V3PoolState:
+    """State of a V3-type pool. `sqrt_price_x96` is 0 where it was never initialised.
+
+    `ticks`: (tick, liquidity_net, liquidity_gross) of every initialised tick of the whole range, ascending.
+    """
+
+    pool: PoolRecord
+    sqrt_price_x96: int
+    liquidity: int
+    tick: int
+    ticks: tuple[tuple[int, int, int], ...]
+
+
+PoolState = V2PoolState | V3PoolState
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Everything read at `block`. `refused` maps the address of a token or pool that was left out to the
+    reason; a pool with a refused token is refused too."""
+
+    block: BlockRef
+    tokens: tuple[Token, ...]
+    pools: tuple[PoolState, ...]
+    refused: dict[str, str] = field(default_factory=dict)
