@@ -8,7 +8,16 @@ from typing import Any
 from eth_utils import keccak
 
 from engine.amm.layout import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
-from engine.chain.calls import UNTRUSTED_GAS, View, answered, at_block, call, chunks, contract_failed
+from engine.chain.calls import (
+    UNTRUSTED_GAS,
+    View,
+    answered,
+    at_block,
+    call,
+    chunks,
+    contract_failed,
+    require_canonical,
+)
 from engine.chain.metadata import read_tokens
 from engine.chain.wire import octets
 from engine.domain.errors import NodeError
@@ -63,7 +72,7 @@ async def bootstrap(
         await _read_v2(reading, [pool for pool in batch if pool.protocol is Protocol.UNISWAP_V2])
         await _read_v3(reading, [pool for pool in batch if pool.protocol is Protocol.UNISWAP_V3])
         progress("pools", part.stop, len(pools))
-    await _require_canonical(node, block)
+    await require_canonical(node, block)
     states = tuple(reading.states[pool.address] for pool in pools if pool.address in reading.states)
     used = {token for state in states for token in state.pool.tokens}
     return Bootstrap(
@@ -217,9 +226,3 @@ def _contradiction(state: V3PoolState) -> str | None:
     if sum(net for _, net, _ in state.ticks) != 0:
         return "its ticks do not sum to zero"
     return None
-
-
-async def _require_canonical(node: Node, block: BlockRef) -> None:
-    raw = await node.request("eth_getBlockByNumber", [hex(block.number), False])
-    if not isinstance(raw, dict) or raw.get("hash") != block.hash:
-        raise NodeError(f"block {block.number} left the chain while pools were read at it: read them again")

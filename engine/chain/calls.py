@@ -12,6 +12,7 @@ from eth_abi.exceptions import DecodingError
 
 from engine.chain.wire import octets, selector
 from engine.domain.errors import NodeError
+from engine.domain.market import BlockRef
 from engine.domain.ports import Node
 
 # The answer of a call is bounded by the gas it may burn on memory: 300,000 gas make at most ~370 kB.
@@ -86,6 +87,13 @@ def answered(answer: Any) -> Any:
     if isinstance(answer, NodeError):
         raise answer
     return answer
+
+
+async def require_canonical(node: Node, block: BlockRef) -> None:
+    """Raises NodeError when `block` is not part of the node's chain."""
+    raw = await node.request("eth_getBlockByNumber", [hex(block.number), False])
+    if not isinstance(raw, dict) or raw.get("hash") != block.hash:
+        raise NodeError(f"block {block.number} left the chain while it was being read: start again")
 
 
 def chunks(total: int, size: int) -> Iterator[range]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from engine.chain.calls import require_canonical
 from engine.chain.logs import CREATION_TOPICS, Creations, decode_creations
 from engine.chain.wire import quantity
-from engine.domain.errors import NodeError
+from engine.domain.errors import NodeError, NodeUnreachable
 from engine.domain.market import BlockRef, Venue
 from engine.domain.ports import Node
 
 _FIRST_RANGE_BLOCKS = 10_000
 _MAX_RANGE_BLOCKS = 1_000_000
+# A range too large may also show as a timeout; a dead node shows only as that.
+_MAX_SILENCES = 3
+_FATAL_STATUS = frozenset({401, 402, 403, 404})
 
 Progress = Callable[[int, int, int], None]
 
@@ -39,19 +43,19 @@ async def discover(
     found = Creations([], [])
     seen: set[str] = set()
     total = max(block.number - from_block + 1, 0)
-    size, start = _FIRST_RANGE_BLOCKS, from_block
+    size, start, silences = _FIRST_RANGE_BLOCKS, from_block, 0
     while factories and start <= block.number:
         end = min(start + size - 1, block.number)
         try:
             logs = await _logs(node, factories, topics, start, end)
         except NodeError as error:
             # Providers cap ranges, log counts and time, each with words of its own.
-            if end == start:
+            silences += isinstance(error, NodeUnreachable)
+            if end == start or silences > _MAX_SILENCES or error.code in _FATAL_STATUS:
                 raise
-            size = max((end - start + 1) // 2, 1)
-            if isinstance(error.code, int) and error.code in (401, 403):
-                raise
+            size = (end - start + 1) // 2
             continue
+        silences = 0
         part = decode_creations(logs, venues)
         for pool in part.pools:
             if pool.address not in seen:
@@ -60,7 +64,7 @@ async def discover(
         found.refused.extend(part.refused)
         progress(end - from_block + 1, total, len(found.pools))
         start, size = end + 1, min(2 * size, _MAX_RANGE_BLOCKS)
-    await _require_canonical(node, block)
+    await require_canonical(node, block)
     return found
 
 
@@ -79,9 +83,3 @@ async def _logs(
     if any(not start <= number <= end for number, _, _ in keyed):
         raise NodeError(f"the node answered with logs outside blocks {start}..{end}", method="eth_getLogs")
     return [log for _, _, log in sorted(keyed, key=lambda entry: entry[:2])]
-
-
-async def _require_canonical(node: Node, block: BlockRef) -> None:
-    raw = await node.request("eth_getBlockByNumber", [hex(block.number), False])
-    if not isinstance(raw, dict) or raw.get("hash") != block.hash:
-        raise NodeError(f"block {block.number} left the chain while its pools were being found: start again")
