@@ -1,0 +1,95 @@
+"""Forge's build output as Ape contracts, and as the compiler input that reproduces it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ape.contracts import ContractContainer
+from eth_utils import keccak
+from ethpm_types import ContractType
+
+from engine.app.toolchain import project_root
+from engine.domain.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One contract as forge compiled it. `target` is "path/of/source.sol:Name"."""
+
+    name: str
+    target: str
+    container: ContractContainer
+    compiler: str
+    settings_sha256: str
+    standard_json: dict[str, Any]
+
+
+@cache
+def build(name: str) -> Build:
+    """The contract `name` from `out/`; raises ConfigError when it is absent or older than its sources."""
+    root = project_root()
+    path = root / "out" / f"{name}.sol" / f"{name}.json"
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing: run `make setup`") from None
+    metadata = raw["metadata"]
+    ((source, _),) = metadata["settings"]["compilationTarget"].items()
+    settings = _settings(metadata["settings"], source, name)
+    return Build(
+        name=name,
+        target=f"{source}:{name}",
+        container=_container(name, source, raw),
+        compiler=metadata["compiler"]["version"],
+        settings_sha256=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
+        standard_json={
+            "language": "Solidity",
+            "sources": {
+                unit: {"content": _source(root, unit, of)} for unit, of in metadata["sources"].items()
+            },
+            "settings": settings,
+        },
+    )
+
+
+def _settings(recorded: dict[str, Any], source: str, name: str) -> dict[str, Any]:
+    """The compiler settings of the build, asking for this contract's code and nothing else."""
+    settings = {
+        key: value for key, value in recorded.items() if key not in ("compilationTarget", "libraries")
+    }
+    settings["outputSelection"] = {
+        source: {
+            name: [
+                "evm.bytecode.object",
+                "evm.deployedBytecode.object",
+                "evm.deployedBytecode.immutableReferences",
+            ]
+        }
+    }
+    return settings
+
+
+def _source(root: Path, unit: str, recorded: dict[str, Any]) -> str:
+    content = (root / unit).read_text()
+    if "0x" + keccak(text=content).hex() != recorded["keccak256"]:
+        raise ConfigError(f"{unit} has changed since out/ was built: run `make setup`")
+    return content
+
+
+def _container(name: str, source: str, raw: dict[str, Any]) -> ContractContainer:
+    return ContractContainer(
+        ContractType.model_validate(
+            {
+                "contractName": name,
+                "sourceId": source,
+                "abi": raw["abi"],
+                "deploymentBytecode": {"bytecode": raw["bytecode"]["object"]},
+                "runtimeBytecode": {"bytecode": raw["deployedBytecode"]["object"]},
+            }
+        )
+    )
