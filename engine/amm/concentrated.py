@@ -45,6 +45,7 @@ from engine.amm.wide_division import divide_by_limb_nb
 _PIPS = np.uint64(1_000_000)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
+_ONE_I = np.int64(1)
 _SIGN_BIT = np.uint64(1 << 63)
 _WORD_BITS = np.int64(8)
 _WORD_MASK = np.int64(255)
@@ -145,88 +146,109 @@ def cross_liquidity_nb(liquidity, net, zero_for_one):
     return total >= liquidity, total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def first_tick_index_nb(pools, row, tick, zero_for_one):
-    """Index in the tick arena of the next initialised tick: at or below `tick` going down, above it going
-    up. One before the slice, or one past it, when there is none."""
-    low = pools.tick_start[row]
-    high = low + np.int64(pools.tick_count[row])
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def first_tick_index_nb(ticks, start, count, tick, zero_for_one):
+    """Index in `ticks` (i32, ascending in [start, start + count)) of the next initialised tick: at or below
+    `tick` going down, above it going up. One before the slice, or one past it, when there is none."""
+    low = start
+    high = start + count
     while low < high:
-        middle = (low + high) >> np.int64(1)
-        if np.int64(pools.arena_tick[middle]) <= tick:
-            low = middle + np.int64(1)
+        middle = (low + high) >> _ONE_I
+        if np.int64(ticks[middle]) <= tick:
+            low = middle + _ONE_I
         else:
             high = middle
     if zero_for_one:
-        return low - np.int64(1)
+        return low - _ONE_I
     return low
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _word_edge(tick, spacing, zero_for_one):
     """Where the bitmap search from `tick` ends when its word holds no initialised tick."""
     compressed = tick // spacing
     if zero_for_one:
         edge = (compressed >> _WORD_BITS) << _WORD_BITS
     else:
-        edge = (compressed + np.int64(1)) | _WORD_MASK
-    return edge * spacing
+        edge = (compressed + _ONE_I) | _WORD_MASK
+    return min(max(edge * spacing, np.int64(MIN_TICK)), np.int64(MAX_TICK))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _next_stop(pools, row, tick, index, zero_for_one):
-    """(tick of the next stop clamped to the legal range, whether it is the initialised one at `index`)."""
-    stop = _word_edge(tick, np.int64(pools.tick_spacing[row]), zero_for_one)
-    start = pools.tick_start[row]
-    initialised = False
-    if index >= start and index < start + np.int64(pools.tick_count[row]):
-        candidate = np.int64(pools.arena_tick[index])
-        if (zero_for_one and candidate >= stop) or (not zero_for_one and candidate <= stop):
-            stop = candidate
-            initialised = True
-    return min(max(stop, np.int64(MIN_TICK)), np.int64(MAX_TICK)), initialised
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _check_swap(pools, row, zero_for_one, amount, limit):
-    if pools.kind[row] != KIND_V3:
-        return UNINITIALISED
-    price = pool_price_nb(pools, row)
-    if price == to_u256(_ZERO):
-        return UNINITIALISED
-    if amount == to_u256(_ZERO):
-        return INSUFFICIENT_INPUT
-    if amount >= _amount_bound():
-        return OVERFLOW
-    if zero_for_one:
-        if limit >= price or limit <= _min_price():
-            return BAD_LIMIT
-    elif limit <= price or limit >= _max_price():
-        return BAD_LIMIT
-    tick = pools.tick[row]
-    if tick < pools.known_low[row] or tick > pools.known_high[row]:
-        return OUT_OF_KNOWN
-    return OK
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def pool_price_nb(pools, row):
     """sqrtPriceX96 of a row, as U256."""
     limbs = pools.sqrt_price
     return make_u256(limbs[row, 0], limbs[row, 1], limbs[row, 2], limbs[row, 3])
 
 
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _limit_is_legal(price, limit, zero_for_one):
+    if zero_for_one:
+        return limit < price and limit > _min_price()
+    return limit > price and limit < _max_price()
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def _leaves_known(pools, row, stop, price, zero_for_one):
+def _leaves_known(stop, price, known_low, known_high, zero_for_one):
     """Whether a step towards `stop` that ended at `price` passed a tick we might not know of."""
     if zero_for_one:
-        low = np.int64(pools.known_low[row])
-        return stop < low and price < sqrt_ratio_at_tick_nb(low)
-    high = np.int64(pools.known_high[row])
-    return stop > high and price > sqrt_ratio_at_tick_nb(high)
+        return stop < known_low and price < sqrt_ratio_at_tick_nb(known_low)
+    return stop > known_high and price > sqrt_ratio_at_tick_nb(known_high)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _swap_loop(pool, ticks, nets, start, count, known_low, known_high, zero_for_one, amount, exact_in, limit):
+    """The loop of UniswapV3Pool.swap over plain values: `pool` is (price, liquidity, tick, spacing, fee)."""
+    price, liquidity, tick, spacing, fee_pips = pool
+    zero = to_u256(_ZERO)
+    index = first_tick_index_nb(ticks, start, count, tick, zero_for_one)
+    direction = -_ONE_I if zero_for_one else _ONE_I
+    remaining = amount
+    total_in = zero
+    total_out = zero
+    while remaining != zero and price != limit:
+        stop = _word_edge(tick, spacing, zero_for_one)
+        initialised = False
+        if index >= start and index < start + count:
+            candidate = np.int64(ticks[index])
+            initialised = candidate >= stop if zero_for_one else candidate <= stop
+            if initialised:
+                stop = candidate
+        stop_price = sqrt_ratio_at_tick_nb(stop)
+        target = stop_price
+        if (stop_price < limit) if zero_for_one else (stop_price > limit):
+            target = limit
+        if exact_in:
+            status, after, step_in, step_out, fee = _step_in_nb(
+                price, target, liquidity, remaining, fee_pips, zero_for_one
+            )
+        else:
+            status, after, step_in, step_out, fee = _step_out_nb(
+                price, target, liquidity, remaining, fee_pips, zero_for_one
+            )
+        if status == OK and _leaves_known(stop, after, known_low, known_high, zero_for_one):
+            status = np.int64(OUT_OF_KNOWN)
+        if status != OK:
+            return np.int64(status), zero, zero, price, liquidity, tick
+        total_in = total_in + step_in + fee
+        total_out = total_out + step_out
+        remaining = amount - (total_in if exact_in else total_out)
+        if after == stop_price:
+            if initialised:
+                fits, liquidity = cross_liquidity_nb(
+                    liquidity, make_u128(nets[index, 0], nets[index, 1]), zero_for_one
+                )
+                if not fits:
+                    return np.int64(OVERFLOW), zero, zero, price, liquidity, tick
+                index += direction
+            tick = stop - _ONE_I if zero_for_one else stop
+        elif after != price:
+            tick = tick_at_sqrt_ratio_nb(after)
+        price = after
+    return np.int64(OK if remaining == zero else PARTIAL), total_in, total_out, price, liquidity, tick
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
     """UniswapV3Pool.swap on the state of `row`, which is left as it is.
 
@@ -239,45 +261,33 @@ def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
     price = pool_price_nb(pools, row)
     liquidity = make_u128(pools.liquidity[row, 0], pools.liquidity[row, 1])
     tick = np.int64(pools.tick[row])
-    status = _check_swap(pools, row, zero_for_one, amount, limit)
+    known_low = np.int64(pools.known_low[row])
+    known_high = np.int64(pools.known_high[row])
+    status = np.int64(OK)
+    if pools.kind[row] != KIND_V3 or price == zero:
+        status = np.int64(UNINITIALISED)
+    elif amount == zero:
+        status = np.int64(INSUFFICIENT_INPUT)
+    elif amount >= _amount_bound():
+        status = np.int64(OVERFLOW)
+    elif not _limit_is_legal(price, limit, zero_for_one):
+        status = np.int64(BAD_LIMIT)
+    elif tick < known_low or tick > known_high:
+        status = np.int64(OUT_OF_KNOWN)
     if status != OK:
         return status, zero, zero, price, liquidity, tick
+    spacing = np.int64(pools.tick_spacing[row])
     fee_pips = np.uint64(pools.fee_pips[row])
-    index = first_tick_index_nb(pools, row, tick, zero_for_one)
-    direction = np.int64(-1) if zero_for_one else np.int64(1)
-    remaining = amount
-    total_in = zero
-    total_out = zero
-    while remaining != zero and price != limit:
-        stop, initialised = _next_stop(pools, row, tick, index, zero_for_one)
-        stop_price = sqrt_ratio_at_tick_nb(stop)
-        target = stop_price
-        if (zero_for_one and stop_price < limit) or (not zero_for_one and stop_price > limit):
-            target = limit
-        if exact_in:
-            status, after, step_in, step_out, fee = _step_in_nb(
-                price, target, liquidity, remaining, fee_pips, zero_for_one
-            )
-        else:
-            status, after, step_in, step_out, fee = _step_out_nb(
-                price, target, liquidity, remaining, fee_pips, zero_for_one
-            )
-        if status == OK and _leaves_known(pools, row, stop, after, zero_for_one):
-            status = np.int64(OUT_OF_KNOWN)
-        if status != OK:
-            return status, zero, zero, price, liquidity, tick
-        total_in = total_in + step_in + fee
-        total_out = total_out + step_out
-        remaining = amount - (total_in if exact_in else total_out)
-        if after == stop_price:
-            if initialised:
-                net = make_u128(pools.arena_net[index, 0], pools.arena_net[index, 1])
-                fits, liquidity = cross_liquidity_nb(liquidity, net, zero_for_one)
-                if not fits:
-                    return OVERFLOW, zero, zero, price, liquidity, tick
-                index += direction
-            tick = stop - np.int64(1) if zero_for_one else stop
-        elif after != price:
-            tick = tick_at_sqrt_ratio_nb(after)
-        price = after
-    return np.int64(OK if remaining == zero else PARTIAL), total_in, total_out, price, liquidity, tick
+    return _swap_loop(
+        (price, liquidity, tick, spacing, fee_pips),
+        pools.arena_tick,
+        pools.arena_net,
+        pools.tick_start[row],
+        np.int64(pools.tick_count[row]),
+        known_low,
+        known_high,
+        zero_for_one,
+        amount,
+        exact_in,
+        limit,
+    )

@@ -13,8 +13,9 @@ import math
 import numpy as np
 from numba import njit
 
-from engine.amm.concentrated import first_tick_index_nb
+from engine.amm.concentrated import cross_liquidity_nb, first_tick_index_nb
 from engine.amm.layout import KIND_V2, KIND_V3, MAX_TICK, MIN_TICK
+from engine.amm.wide import make_u128, to_float
 
 _LIMB = 2.0**64
 _Q96 = 2.0**96
@@ -26,11 +27,6 @@ SEGMENT_FIELDS = 4  # virtual reserve in, virtual reserve out, greatest gross in
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _float_2(low, high):
     return np.float64(low) + np.float64(high) * _LIMB
-
-
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _est_signed_2(low, high):
-    return np.float64(low) + np.float64(np.int64(high)) * _LIMB
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -104,10 +100,11 @@ def _est_v3_segments(pools, row, zero_for_one, kept, segments):
     price = est_sqrt_price_nb(pools, row)
     if price <= 0.0:
         return 0
-    liquidity = _float_2(pools.liquidity[row, 0], pools.liquidity[row, 1])
-    index = first_tick_index_nb(pools, row, np.int64(pools.tick[row]), zero_for_one)
+    exact_liquidity = make_u128(pools.liquidity[row, 0], pools.liquidity[row, 1])
     first = pools.tick_start[row]
-    end = first + np.int64(pools.tick_count[row])
+    ticks = np.int64(pools.tick_count[row])
+    index = first_tick_index_nb(pools.arena_tick, first, ticks, np.int64(pools.tick[row]), zero_for_one)
+    end = first + ticks
     direction = np.int64(-1) if zero_for_one else np.int64(1)
     edge = max(pools.known_low[row], MIN_TICK) if zero_for_one else min(pools.known_high[row], MAX_TICK)
     count = 0
@@ -121,6 +118,7 @@ def _est_v3_segments(pools, row, zero_for_one, kept, segments):
                 stop = tick
         stop_price = math.exp(np.float64(stop) * _LOG_SQRT_BASE)
         stop_price = min(stop_price, price) if zero_for_one else max(stop_price, price)
+        liquidity = to_float(exact_liquidity)
         if liquidity > 0.0 and stop_price != price:
             virtual_in, virtual_out, max_in, max_out = _est_segment_amounts(
                 price, stop_price, liquidity, kept, zero_for_one
@@ -132,8 +130,10 @@ def _est_v3_segments(pools, row, zero_for_one, kept, segments):
             count += 1
         if not inside:
             break
-        net = _est_signed_2(pools.arena_net[index, 0], pools.arena_net[index, 1])
-        liquidity += -net if zero_for_one else net
+        net = make_u128(pools.arena_net[index, 0], pools.arena_net[index, 1])
+        fits, exact_liquidity = cross_liquidity_nb(exact_liquidity, net, zero_for_one)
+        if not fits:
+            break
         price = stop_price
         index += direction
     return count
@@ -141,8 +141,8 @@ def _est_v3_segments(pools, row, zero_for_one, kept, segments):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def est_segment_nb(pools, row, zero_for_one):
-    """(virtual reserve in, virtual reserve out, greatest gross input) of the segment at the present price;
-    zeros when the pool cannot trade. The input is infinite for V2."""
+    """(virtual reserve in, virtual reserve out, greatest gross input) of the first segment with liquidity,
+    usually the one at the present price; zeros when there is none. The input is infinite for V2."""
     segments = np.empty((1, SEGMENT_FIELDS))
     if est_segments_nb(pools, row, zero_for_one, segments) == 0:
         return 0.0, 0.0, 0.0

@@ -39,7 +39,7 @@ class QuoteRefused(Exception):
         self.row = row
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def reserves_nb(pools, row, zero_for_one):
     """(reserve in, reserve out) of a V2 row, U128."""
     side_in = 0 if zero_for_one else 1
@@ -51,7 +51,7 @@ def reserves_nb(pools, row, zero_for_one):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _whole_swap(pools, row, zero_for_one, amount, exact_in):
     """A V3 swap without a price limit: running dry is INSUFFICIENT_LIQUIDITY."""
     limit = lowest_limit_nb() if zero_for_one else highest_limit_nb()
@@ -61,7 +61,7 @@ def _whole_swap(pools, row, zero_for_one, amount, exact_in):
     return status, amount_in, amount_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def quote_in_nb(pools, row, zero_for_one, amount_in):
     """Exact-in: (status int64, amount out U256) for `amount_in` U256 of token0 if `zero_for_one`, of token1
     otherwise. A V3 pool that runs dry is INSUFFICIENT_LIQUIDITY with what it would still pay."""
@@ -76,7 +76,7 @@ def quote_in_nb(pools, row, zero_for_one, amount_in):
     return np.int64(UNINITIALISED), to_u256(_ZERO)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def quote_out_nb(pools, row, zero_for_one, amount_out):
     """Exact-out: (status int64, amount in U256) that buys exactly `amount_out` U256."""
     kind = pools.kind[row]
@@ -90,7 +90,7 @@ def quote_out_nb(pools, row, zero_for_one, amount_out):
     return np.int64(UNINITIALISED), to_u256(_ZERO)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def store_u256_nb(value, out):
     """Write a U256 to a u64[4] row."""
     out[0], out[1], out[2], out[3] = limb0(value), limb1(value), limb2(value), limb3(value)
