@@ -22,7 +22,7 @@ from engine.chain.metadata import read_tokens
 from engine.chain.wire import octets
 from engine.domain.errors import NodeError
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Venue
-from engine.domain.pool_state import Bootstrap, PoolState, V2PoolState, V3PoolState
+from engine.domain.pool_state import Bootstrap, PartialState, PoolState, V2PoolState, V3PoolState
 from engine.domain.ports import Node
 from engine.domain.provenance import is_genuine
 
@@ -48,21 +48,27 @@ async def bootstrap(
     block: BlockRef,
     *,
     progress: Progress = lambda what, done, total: None,
+    partial: PartialState | None = None,
 ) -> Bootstrap:
-    """Read tokens and pool state at `block`.
+    """Read tokens and pool state at `block`; `partial` says what the node does not hold.
 
     A pool is refused, with the reason, when its venue is unknown, its address is not the venue's CREATE2
     address, its code is missing or not the venue's, a token's metadata is unfit, or its own calls fail or
     contradict themselves. `progress(what, done, total)` counts tokens, pools and V3 tick words.
     Raises NodeError when the node fails or no longer holds the block.
     """
-    reading = _Reading(node, block, progress)
+    partial = partial or PartialState()
+    reading = _Reading(node, block, progress, partial)
     pools = reading.keep(pools, _provenance_verdicts(pools, venues))
     pools = reading.keep(pools, await _code_verdicts(node, pools, venues, block))
     addresses = sorted({token for pool in pools for token in pool.tokens})
     tokens, unfit = await read_tokens(
-        node, addresses, block.hash, lambda done, total: progress("tokens", done, total)
+        node,
+        [token for token in addresses if token not in partial.tokens],
+        block.hash,
+        lambda done, total: progress("tokens", done, total),
     )
+    tokens += [partial.tokens[token] for token in addresses if token in partial.tokens]
     reading.refused |= unfit
     pools = reading.keep(
         pools, {pool.address: unfit[token] for pool in pools for token in pool.tokens if token in unfit}
@@ -83,7 +89,8 @@ async def bootstrap(
 class _Reading:
     """One pass over the pools: what was read, what was refused."""
 
-    def __init__(self, node: Node, block: BlockRef, progress: Progress):
+    def __init__(self, node: Node, block: BlockRef, progress: Progress, partial: PartialState):
+        self.windows = partial.windows
         self.states: dict[str, PoolState] = {}
         self.refused: dict[str, str] = {}
         self._node = node
@@ -141,7 +148,9 @@ async def _read_v3(reading: _Reading, pools: Sequence[PoolRecord]) -> None:
     for pool, slot, liquidity in zip(pools, slots, in_range, strict=True):
         if slot is None or liquidity is None or pool.address in reading.refused:
             continue
-        state = V3PoolState(pool, slot[0], liquidity[0], slot[1], tuple(ticks.get(pool.address, ())))
+        window = reading.windows.get(pool.address)
+        known = None if window is None else (window.low, window.high)
+        state = V3PoolState(pool, slot[0], liquidity[0], slot[1], tuple(ticks.get(pool.address, ())), known)
         contradiction = _contradiction(state)
         if contradiction is None:
             reading.states[pool.address] = state
@@ -153,8 +162,13 @@ async def _read_ticks(
     reading: _Reading, pools: Sequence[PoolRecord]
 ) -> dict[str, list[tuple[int, int, int]]]:
     """By pool, (tick, liquidityNet, liquidityGross) of every tick marked in any word of its bitmap."""
+    windows = reading.windows
     words: list[_PoolCall] = [
-        (pool, _BITMAP, (word,)) for pool in pools for word in tick_words(pool.tick_spacing)
+        (pool, _BITMAP, (word,))
+        for pool in pools
+        for word in (
+            windows[pool.address].words if pool.address in windows else tick_words(pool.tick_spacing)
+        )
     ]
     bitmaps = await reading.values(words, "tick words")
     marked: list[_PoolCall] = [
@@ -162,6 +176,8 @@ async def _read_ticks(
         for (pool, _, (word,)), bitmap in zip(words, bitmaps, strict=True)
         if bitmap is not None
         for bit in _set_bits(bitmap[0])
+        if pool.address not in windows
+        or windows[pool.address].low <= (256 * word + bit) * pool.tick_spacing <= windows[pool.address].high
     ]
     ticks: dict[str, list[tuple[int, int, int]]] = {}
     for (pool, _, (tick,)), answer in zip(marked, await reading.values(marked), strict=True):
@@ -221,6 +237,8 @@ def _contradiction(state: V3PoolState) -> str | None:
         return None
     if not (MIN_SQRT_RATIO <= state.sqrt_price_x96 < MAX_SQRT_RATIO and MIN_TICK <= state.tick <= MAX_TICK):
         return "its price or tick is out of range"
+    if state.known is not None:
+        return None
     if sum(net for tick, net, _ in state.ticks if tick <= state.tick) != state.liquidity:
         return "its liquidity is not what its ticks say"
     if sum(net for _, net, _ in state.ticks) != 0:

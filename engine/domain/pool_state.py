@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.domain.market import BlockRef, PoolRecord, Token
@@ -20,7 +21,8 @@ class V2PoolState:
 class V3PoolState:
     """State of a V3-type pool. `sqrt_price_x96` is 0 where it was never initialised.
 
-    `ticks`: (tick, liquidity_net, liquidity_gross) of every initialised tick of the whole range, ascending.
+    `ticks`: (tick, liquidity_net, liquidity_gross) of every initialised tick of the whole range, ascending;
+    only of the range `known` (lowest, highest tick), where that is given.
     """
 
     pool: PoolRecord
@@ -28,6 +30,29 @@ class V3PoolState:
     liquidity: int
     tick: int
     ticks: tuple[tuple[int, int, int], ...]
+    known: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TickWindow:
+    """What a node with partial state holds of a V3 pool's ticks: bitmap `words`, and the ticks `low` and
+    `high` within which every initialised tick is known."""
+
+    words: tuple[int, ...]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartialState:
+    """What may be read from a node that holds only part of the chain's state, and what cannot be.
+
+    `tokens`: metadata given instead of read, by address. `windows`: by V3 pool, the ticks that are there; the
+    consistency of all ticks with the liquidity in range cannot be checked for these.
+    """
+
+    tokens: Mapping[str, Token] = field(default_factory=dict)
+    windows: Mapping[str, TickWindow] = field(default_factory=dict)
 
 
 PoolState = V2PoolState | V3PoolState
