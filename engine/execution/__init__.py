@@ -1,1 +1,1 @@
-"""execution"""
+"""From an approved opportunity to exactly one outcome per nonce."""

@@ -1,0 +1,122 @@
+"""Start-up: journal, nonces and receipts are reconciled before anything new is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.domain.errors import NodeError
+from engine.domain.execution import Execution, Intent, Outcome
+from engine.domain.ports import Journal, Node
+from engine.execution.nonces import ForeignNonce, NonceLane
+from engine.execution.receipts import Receipt, TokenDelta, execution_of
+from engine.execution.tracker import fetch_receipts, settle
+
+
+class RecoverableJournal(Journal, Protocol):
+    """A journal that also remembers intents recorded as not landed."""
+
+    def doubtful_intents(self) -> list[Intent]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Where an earlier run left off. `lane` gives the next nonce; `in_flight` may still land; `resolved` were
+    journalled now; `doubtful` are recorded as never sent, their nonce still unused."""
+
+    lane: NonceLane
+    in_flight: tuple[Intent, ...]
+    resolved: tuple[Execution, ...]
+    doubtful: tuple[Intent, ...]
+
+
+async def recover(
+    node: Node, journal: RecoverableJournal, operator: str, router: str, token_delta: TokenDelta
+) -> Recovered:
+    """Give every open intent its outcome, or find it in flight. Sends nothing.
+
+    Raises ForeignNonce when the node holds pending transactions of the operator that the journal does not
+    know, NodeError when the node does not answer.
+    """
+    latest, pending = await _counts(node, operator)
+    intents = journal.open_intents()
+    doubtful = journal.doubtful_intents()
+    receipts = await fetch_receipts(node, [*intents, *doubtful])
+    known = await _known(node, [intent for intent in intents if intent.transaction.hash not in receipts])
+    resolved: list[Execution] = []
+    in_flight: list[Intent] = []
+    unsent: list[Intent] = []
+    for group in _by_nonce(intents):
+        nonce = group[0].transaction.nonce
+        rivals = [intent for intent in doubtful if intent.transaction.nonce == nonce]
+        if any(intent.transaction.hash in receipts for intent in (*group, *rivals)):
+            settled = settle([*group, *rivals], receipts, router, token_delta)
+            resolved += [execution for execution in settled if execution.intent in group]
+            continue
+        if nonce < latest:
+            # The chain used the nonce, but the node shows no receipt yet: the tracker looks again.
+            in_flight += group
+            continue
+        for intent in group:
+            if intent.transaction.hash in known:
+                in_flight.append(intent)
+            else:
+                resolved.append(Execution(intent, Outcome.NEVER_SENT))
+                unsent.append(intent)
+    resolved += _amended(doubtful, receipts, router, token_delta)
+    for execution in resolved:
+        journal.record_outcome(execution)
+    waiting = (*unsent, *(i for i in doubtful if i.transaction.nonce >= latest))
+    return Recovered(_lane(latest, pending, in_flight), tuple(in_flight), tuple(resolved), waiting)
+
+
+def _by_nonce(intents: list[Intent]) -> list[list[Intent]]:
+    groups: dict[int, list[Intent]] = {}
+    for intent in intents:
+        groups.setdefault(intent.transaction.nonce, []).append(intent)
+    return [groups[nonce] for nonce in sorted(groups)]
+
+
+def _amended(
+    doubtful: list[Intent], receipts: dict[str, Receipt], router: str, token_delta: TokenDelta
+) -> list[Execution]:
+    """Those recorded as not landed that did land after all."""
+    return [
+        execution_of(intent, receipts[intent.transaction.hash], router, token_delta)
+        for intent in doubtful
+        if intent.transaction.hash in receipts
+    ]
+
+
+def _lane(latest: int, pending: int, in_flight: list[Intent]) -> NonceLane:
+    taken = {intent.transaction.nonce for intent in in_flight}
+    following = max(latest, max(taken, default=-1) + 1)
+    if pending > following:
+        raise ForeignNonce(following, pending)
+    lane = NonceLane(following)
+    for nonce in range(latest, following):
+        if nonce not in taken:
+            lane.release(nonce)
+    return lane
+
+
+async def _counts(node: Node, operator: str) -> tuple[int, int]:
+    answers: list[Any] = await node.batch(
+        [("eth_getTransactionCount", [operator, tag]) for tag in ("latest", "pending")]
+    )
+    for answer in answers:
+        if isinstance(answer, NodeError):
+            raise answer
+    return int(answers[0], 16), int(answers[1], 16)
+
+
+async def _known(node: Node, intents: list[Intent]) -> set[str]:
+    """Hashes of the transactions that the node has, mined or waiting."""
+    if not intents:
+        return set()
+    hashes = [intent.transaction.hash for intent in intents]
+    answers = await node.batch([("eth_getTransactionByHash", [hash_]) for hash_ in hashes])
+    for answer in answers:
+        if isinstance(answer, NodeError):
+            raise answer
+    return {hash_ for hash_, answer in zip(hashes, answers, strict=True) if answer is not None}

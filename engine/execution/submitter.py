@@ -1,0 +1,196 @@
+"""Sending: the signed intent is on disk before its bytes leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.domain.describe import describe_opportunity, describe_results
+from engine.domain.errors import ExecutionError, NodeError, NodeUnreachable
+from engine.domain.execution import Execution, Intent, Outcome, SignedTransaction, SimulatedPlan
+from engine.domain.market import BlockRef
+from engine.domain.ports import Journal, Node, Signer
+from engine.execution.nonces import NonceLane
+
+TRADE = "trade"
+CANCEL = "cancel"
+TRANSFER_GAS = 21_000
+# Pools accept a replacement that raises both fees by a tenth; an eighth leaves room for rounding.
+BUMP_NUMERATOR = 9
+BUMP_DENOMINATOR = 8
+_TAKEN = ("already known", "known transaction", "already imported", "alreadyknown", "already exists")
+
+
+def nothing(point: str) -> None:
+    """The default observer of the points between which a process may die."""
+
+
+def raised(fee_wei: int) -> int:
+    """The lowest fee that replaces a transaction offering `fee_wei`: an eighth more, rounded up."""
+    return -(-fee_wei * BUMP_NUMERATOR // BUMP_DENOMINATOR)
+
+
+class Submitter:
+    """Sends plans and cancellations from one operator key.
+
+    `at` is called with each point passed: "reserved", "signed", "persisted", "sent". `cancel_gas` pays for an
+    empty transfer of the operator to itself.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        signer: Signer,
+        journal: Journal,
+        lane: NonceLane,
+        chain_id: int,
+        *,
+        cancel_gas: int = TRANSFER_GAS,
+        at: Callable[[str], None] = nothing,
+    ):
+        self._node = node
+        self._signer = signer
+        self._journal = journal
+        self._lane = lane
+        self._chain_id = chain_id
+        self._cancel_gas = cancel_gas
+        self._at = at
+
+    async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
+        """Journal and send a simulated plan.
+
+        Returns the intent when the transaction may land (also when the node did not answer), or an execution
+        with outcome NEVER_SENT, already journalled, when the node refused it. Raises ExecutionError when the
+        journal cannot be written; nothing is sent then.
+        """
+        plan = simulated.plan
+        nonce = self._lane.reserve()
+        self._at("reserved")
+        try:
+            signed = self._sign(
+                nonce, plan.router, plan.calldata, plan.gas_limit, plan.max_fee_wei, plan.priority_fee_wei
+            )
+        except BaseException:
+            self._lane.release(nonce)
+            raise
+        self._at("signed")
+        intent = Intent(
+            id=signed.hash[2:18],
+            kind=TRADE,
+            chain_id=self._chain_id,
+            block_number=simulated.block.number,
+            base_token=plan.opportunity.base_token,
+            expected_profit=plan.expected_profit,
+            simulated_profit=simulated.simulated_profit,
+            deadline=plan.deadline,
+            max_fee_wei=plan.max_fee_wei,
+            priority_fee_wei=plan.priority_fee_wei,
+            transaction=signed,
+            record=_record(simulated),
+        )
+        try:
+            self._write(intent)
+        except ExecutionError:
+            self._lane.release(nonce)
+            raise
+        taken = await self._send(intent)
+        if not taken:
+            # The signed bytes went nowhere, and the journal says so before the nonce is used again.
+            execution = self._never_sent(intent)
+            self._lane.release(nonce)
+            return execution
+        return intent
+
+    async def cancel(self, stuck: list[Intent], head: BlockRef) -> Intent | Execution:
+        """Replace the given intents of one nonce by a transfer of nothing that outbids all of them."""
+        priority = max(raised(intent.priority_fee_wei) for intent in stuck)
+        max_fee = max(raised(intent.max_fee_wei) for intent in stuck)
+        max_fee = max(max_fee, 2 * head.next_base_fee_wei() + priority)
+        nonce = stuck[0].transaction.nonce
+        signed = self._sign(nonce, self._signer.address, b"", self._cancel_gas, max_fee, priority)
+        intent = Intent(
+            id=signed.hash[2:18],
+            kind=CANCEL,
+            chain_id=self._chain_id,
+            block_number=head.number,
+            base_token=stuck[0].base_token,
+            expected_profit=0,
+            simulated_profit=0,
+            deadline=0,
+            max_fee_wei=max_fee,
+            priority_fee_wei=priority,
+            transaction=signed,
+            record={"cancels": [other.id for other in stuck]},
+        )
+        self._write(intent)
+        return intent if await self._send(intent) else self._never_sent(intent)
+
+    def _sign(
+        self, nonce: int, to: str, calldata: bytes, gas: int, max_fee_wei: int, priority_fee_wei: int
+    ) -> SignedTransaction:
+        return self._signer.sign(
+            {
+                "type": 2,
+                "chainId": self._chain_id,
+                "nonce": nonce,
+                "to": to,
+                "value": 0,
+                "data": "0x" + calldata.hex(),
+                "gas": gas,
+                "maxFeePerGas": max_fee_wei,
+                "maxPriorityFeePerGas": priority_fee_wei,
+            }
+        )
+
+    def _write(self, intent: Intent) -> None:
+        try:
+            self._journal.record_intent(intent)
+        except OSError as error:
+            raise ExecutionError(f"the journal cannot be written, so nothing is sent: {error}") from error
+        self._at("persisted")
+
+    def _never_sent(self, intent: Intent) -> Execution:
+        execution = Execution(intent=intent, outcome=Outcome.NEVER_SENT)
+        self._journal.record_outcome(execution)
+        return execution
+
+    async def _send(self, intent: Intent) -> bool:
+        """Whether the transaction may land. Unknown counts as yes: the tracker finds out."""
+        raw = "0x" + intent.transaction.raw.hex()
+        try:
+            await self._node.request("eth_sendRawTransaction", [raw])
+        except NodeUnreachable:
+            return True
+        except NodeError as error:
+            if any(word in str(error).lower() for word in _TAKEN):
+                return True
+            return await self._known(intent.transaction.hash)
+        finally:
+            self._at("sent")
+        return True
+
+    async def _known(self, transaction_hash: str) -> bool:
+        # "Nonce too low" and its like may be about this very transaction, sent twice by a transport.
+        try:
+            return await self._node.request("eth_getTransactionByHash", [transaction_hash]) is not None
+        except NodeError:
+            return True
+
+
+def _record(simulated: SimulatedPlan) -> dict[str, Any]:
+    plan = simulated.plan
+    return {
+        "opportunity": describe_opportunity(plan.opportunity),
+        "checks": describe_results(simulated.results),
+        "plan": {
+            "router": plan.router,
+            "calldata": "0x" + plan.calldata.hex(),
+            "min_profit": str(plan.min_profit),
+            "deadline": plan.deadline,
+            "gas_limit": plan.gas_limit,
+            "max_fee_wei": str(plan.max_fee_wei),
+            "priority_fee_wei": str(plan.priority_fee_wei),
+            "simulated_gas": simulated.gas_used,
+            "simulated_at": simulated.block.hash,
+        },
+    }

@@ -1,0 +1,174 @@
+"""Following submissions until each nonce has exactly one outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine.domain.errors import NodeError
+from engine.domain.execution import Execution, Intent, Outcome
+from engine.domain.market import BlockRef
+from engine.domain.ports import Journal, Node
+from engine.execution.receipts import Receipt, TokenDelta, execution_of, parse_receipt
+from engine.execution.submitter import CANCEL, TRADE, Submitter
+
+
+def settle(
+    intents: Iterable[Intent], receipts: dict[str, Receipt], router: str, token_delta: TokenDelta
+) -> list[Execution]:
+    """Outcomes of all intents of one nonce that the chain has used.
+
+    The one with a receipt landed or reverted; a trade whose cancellation took the nonce is missed; the
+    others were replaced.
+    """
+    members = list(intents)
+    winner = next((intent for intent in members if intent.transaction.hash in receipts), None)
+    executions = []
+    for intent in members:
+        if intent is winner:
+            receipt = receipts[intent.transaction.hash]
+            executions.append(execution_of(intent, receipt, router, token_delta))
+        elif winner is not None and winner.kind == CANCEL and intent.kind == TRADE:
+            executions.append(Execution(intent, Outcome.MISSED, winner_block(receipts, winner)))
+        else:
+            executions.append(Execution(intent, Outcome.REPLACED))
+    return executions
+
+
+def winner_block(receipts: dict[str, Receipt], winner: Intent) -> int:
+    """Number of the block that used the nonce."""
+    return receipts[winner.transaction.hash].block_number
+
+
+async def fetch_receipts(node: Node, intents: list[Intent]) -> dict[str, Receipt]:
+    """Receipts by transaction hash, of those that have one. Raises NodeError when the node did not answer
+    for one of them: an unknown receipt is not a missing one."""
+    if not intents:
+        return {}
+    hashes = [intent.transaction.hash for intent in intents]
+    answers = await node.batch([("eth_getTransactionReceipt", [hash_]) for hash_ in hashes])
+    found = {}
+    for hash_, answer in zip(hashes, answers, strict=True):
+        if isinstance(answer, NodeError):
+            raise answer
+        if answer is not None:
+            found[hash_] = parse_receipt(answer, hash_)
+    return found
+
+
+class Tracker:
+    """Resolves what one operator has in flight, block by block.
+
+    `missed_after_blocks`: how many blocks after the one it was built on a transaction may wait before its
+    nonce is taken back by a cancellation.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        journal: Journal,
+        submitter: Submitter,
+        operator: str,
+        router: str,
+        token_delta: TokenDelta,
+        missed_after_blocks: int = 3,
+    ):
+        self._node = node
+        self._journal = journal
+        self._submitter = submitter
+        self._operator = operator
+        self._router = router
+        self._token_delta = token_delta
+        self._missed_after_blocks = missed_after_blocks
+        self._open: dict[int, list[Intent]] = {}
+        self._doubtful: dict[int, list[Intent]] = {}
+        self._unexplained: set[int] = set()
+
+    @property
+    def in_flight(self) -> list[Intent]:
+        """Every intent without an outcome, by nonce."""
+        return [intent for nonce in sorted(self._open) for intent in self._open[nonce]]
+
+    @property
+    def in_flight_pools(self) -> frozenset[str]:
+        """Pools that a trade in flight touches."""
+        return frozenset(
+            hop["pool"]
+            for intent in self.in_flight
+            if intent.kind == TRADE
+            for hop in intent.record["opportunity"]["cycle"]
+        )
+
+    def follow(self, intent: Intent) -> None:
+        """Track an intent to its outcome."""
+        self._open.setdefault(intent.transaction.nonce, []).append(intent)
+
+    def doubt(self, intent: Intent) -> None:
+        """Watch an intent whose recorded outcome says that it did not land, until its nonce is used: a copy
+        of its transaction may still be somewhere."""
+        self._doubtful.setdefault(intent.transaction.nonce, []).append(intent)
+
+    async def on_block(self, head: BlockRef) -> list[Execution]:
+        """Resolve what `head` decided, journal it, and cancel what waited too long.
+
+        Raises NodeError when the node does not answer; nothing is concluded then and the next block asks
+        again.
+        """
+        if not self._open and not self._doubtful:
+            return []
+        used = await self._used_nonces(head)
+        executions: list[Execution] = []
+        decided = [nonce for nonce in sorted({*self._open, *self._doubtful}) if nonce < used]
+        receipts = await fetch_receipts(
+            self._node, [intent for nonce in decided for intent in self._members(nonce)]
+        )
+        for nonce in decided:
+            executions += self._decide(nonce, receipts)
+        for nonce in sorted(self._open):
+            if nonce >= used and self._waited(self._open[nonce], head):
+                executions += await self._cancel(nonce, head)
+        return executions
+
+    async def _used_nonces(self, head: BlockRef) -> int:
+        count: Any = await self._node.request("eth_getTransactionCount", [self._operator, hex(head.number)])
+        try:
+            return int(count, 16)
+        except (TypeError, ValueError) as error:
+            raise NodeError(
+                f"malformed transaction count {count!r}", method="eth_getTransactionCount"
+            ) from error
+
+    def _members(self, nonce: int) -> list[Intent]:
+        return [*self._open.get(nonce, ()), *self._doubtful.get(nonce, ())]
+
+    def _decide(self, nonce: int, receipts: dict[str, Receipt]) -> list[Execution]:
+        members = self._members(nonce)
+        explained = any(intent.transaction.hash in receipts for intent in members)
+        if not explained and nonce not in self._unexplained:
+            # A node may know a block before it can find its receipts: ask once more at the next block.
+            self._unexplained.add(nonce)
+            return []
+        self._unexplained.discard(nonce)
+        still_open = {intent.id for intent in self._open.pop(nonce, ())}
+        self._doubtful.pop(nonce, None)
+        executions = [
+            execution
+            for execution in settle(members, receipts, self._router, self._token_delta)
+            if execution.intent.id in still_open or execution.intent.transaction.hash in receipts
+        ]
+        for execution in executions:
+            self._journal.record_outcome(execution)
+        return executions
+
+    def _waited(self, members: list[Intent], head: BlockRef) -> bool:
+        newest = members[-1]
+        return head.number - newest.block_number >= self._missed_after_blocks or (
+            newest.kind == TRADE and head.timestamp > newest.deadline
+        )
+
+    async def _cancel(self, nonce: int, head: BlockRef) -> list[Execution]:
+        sent = await self._submitter.cancel(self._open[nonce], head)
+        if isinstance(sent, Execution):
+            return [sent]
+        self._open[nonce].append(sent)
+        return []

@@ -1,0 +1,58 @@
+"""Are the pools, their venues and their tokens ones we trust?"""
+
+from __future__ import annotations
+
+from engine.domain.opportunity import CheckResult, Opportunity, RefusalReason
+from engine.risk.checks.result import decide, passed, refused
+from engine.risk.limits import RiskLimits
+from engine.risk.view import RiskView
+
+
+def quarantine(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """No pool of the cycle is quarantined."""
+    for pool in opportunity.pools:
+        if pool in view.quarantined:
+            return refused(
+                "quarantine", RefusalReason.POOL_QUARANTINED, pool=pool, why=view.quarantined[pool]
+            )
+    return passed("quarantine", pools=len(opportunity.pools), quarantined=len(view.quarantined))
+
+
+def venue(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """Every hop's venue is in the on-chain registry and enabled there."""
+    for hop in opportunity.hops:
+        enabled = view.venues.get(hop.venue)
+        if enabled is None:
+            return refused("venue", RefusalReason.VENUE_UNKNOWN, pool=hop.pool, venue=hop.venue)
+        if not enabled:
+            return refused("venue", RefusalReason.VENUE_DISABLED, pool=hop.pool, venue=hop.venue)
+    return passed("venue", venues=",".join(hop.venue for hop in opportunity.hops))
+
+
+def provenance(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """Every pool was proven to be its venue's: derived address and known code."""
+    unproven = [pool for pool in opportunity.pools if pool not in view.proven_pools]
+    return decide(
+        "provenance",
+        RefusalReason.POOL_PROVENANCE,
+        not unproven,
+        proven=len(opportunity.pools) - len(unproven),
+        unproven=",".join(unproven),
+    )
+
+
+def tokens(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """Every token of the cycle may be traded."""
+    unlisted = (
+        []
+        if limits.token_policy == "any"
+        else [hop.token_in for hop in opportunity.hops if hop.token_in not in view.allowed_tokens]
+    )
+    return decide(
+        "tokens",
+        RefusalReason.TOKEN_NOT_ALLOWED,
+        not unlisted,
+        policy=limits.token_policy,
+        tokens=len(opportunity.hops),
+        unlisted=",".join(unlisted),
+    )
