@@ -83,6 +83,7 @@ class Tracker:
         self._open: dict[int, list[Intent]] = {}
         self._doubtful: dict[int, list[Intent]] = {}
         self._unexplained: set[int] = set()
+        self._tried: dict[int, int] = {}
 
     @property
     def in_flight(self) -> list[Intent]:
@@ -149,6 +150,7 @@ class Tracker:
             self._unexplained.add(nonce)
             return []
         self._unexplained.discard(nonce)
+        self._tried.pop(nonce, None)
         still_open = {intent.id for intent in self._open.pop(nonce, ())}
         self._doubtful.pop(nonce, None)
         executions = [
@@ -162,11 +164,12 @@ class Tracker:
 
     def _waited(self, members: list[Intent], head: BlockRef) -> bool:
         newest = members[-1]
-        return head.number - newest.block_number >= self._missed_after_blocks or (
-            newest.kind == TRADE and head.timestamp > newest.deadline
-        )
+        since = max(newest.block_number, self._tried.get(newest.transaction.nonce, 0))
+        late = newest.kind == TRADE and head.timestamp > newest.deadline and since == newest.block_number
+        return late or head.number - since >= self._missed_after_blocks
 
     async def _cancel(self, nonce: int, head: BlockRef) -> list[Execution]:
+        self._tried[nonce] = head.number
         sent = await self._submitter.cancel(self._open[nonce], head)
         if isinstance(sent, Execution):
             return [sent]

@@ -1,1 +1,1 @@
-"""ledger"""
+"""What was intended, what became of it, and what that did to balances."""
