@@ -70,10 +70,16 @@ class _Correlated(PersistentConnectionProvider):
         self.logger = _quiet
         self._pending: dict[int, tuple[asyncio.Future[Any], Notifications | None]] = {}
         self._streams: dict[str, Notifications] = {}
+        self._broken = False
 
     @property
     def alive(self) -> bool:
-        return self._message_listener_task is not None and not self._message_listener_task.done()
+        """Whether requests may still be answered here."""
+        return (
+            not self._broken
+            and self._message_listener_task is not None
+            and not self._message_listener_task.done()
+        )
 
     async def make_request(self, method: Any, params: Any) -> Any:
         return await self._ask(method, params, None)
@@ -99,7 +105,12 @@ class _Correlated(PersistentConnectionProvider):
         self._pending[key] = (future, stream)
         try:
             async with asyncio.timeout(self.request_timeout):
-                await self.socket_send(self.encode_rpc_dict(request))
+                try:
+                    await self.socket_send(self.encode_rpc_dict(request))
+                except (OSError, WebSocketException):
+                    # Writing may fail before the reader has noticed the end.
+                    self._broken = True
+                    raise
                 return await future
         finally:
             self._pending.pop(key, None)
@@ -142,6 +153,7 @@ class _Correlated(PersistentConnectionProvider):
         for stream in self._streams.values():
             stream.put(ProviderConnectionError(reason))
         self._streams.clear()
+        self._broken = True
 
     async def disconnect(self) -> None:
         """Close the connection and wait for its reader. Unlike the base class, lets a cancellation pass."""
@@ -154,6 +166,12 @@ class _Correlated(PersistentConnectionProvider):
 
 class CorrelatedWebSocket(_Correlated, WebSocketProvider):
     """A WebSocket node connection."""
+
+    async def socket_send(self, request_data: bytes) -> None:
+        # The base class wraps this in asyncio.wait_for, which on Python 3.11 can swallow a cancellation.
+        if self._ws is None:
+            raise ProviderConnectionError("the connection is closed")
+        await self._ws.send(request_data.decode())
 
     async def socket_recv(self) -> Any:
         message = await super().socket_recv()
@@ -216,7 +234,6 @@ async def open_provider(endpoint: Endpoint, timeout_s: float) -> Provider:
         persistent = CorrelatedWebSocket(
             endpoint.target,
             request_timeout=timeout_s,
-            use_text_frames=True,
             websocket_kwargs={
                 "max_size": MAX_MESSAGE_BYTES,
                 "open_timeout": timeout_s,

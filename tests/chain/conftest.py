@@ -1,76 +1,13 @@
-"""A local node these tests may kill, restart on its port and reorganise."""
+"""A node of one's own, and one furnished with real pools."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from engine.app.toolchain import foundry_tool
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class LocalNode:
-    """anvil in its own process group; `rpc` is a plain synchronous call, independent of the code under test."""
-
-    def __init__(self, directory: Path):
-        self.port = free_port()
-        self.http = f"http://127.0.0.1:{self.port}"
-        self.ws = f"ws://127.0.0.1:{self.port}"
-        self.ipc = str(directory / "node.ipc")
-        self._state = directory / "state.json"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *extra: str) -> None:
-        command = [str(foundry_tool("anvil")), "--port", str(self.port), "--ipc", self.ipc, "--silent"]
-        self._process = subprocess.Popen([*command, "--no-mining", *extra], start_new_session=True)
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            try:
-                self.rpc("eth_chainId")
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError("anvil did not start")
-
-    def stop(self, how: int = signal.SIGKILL) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            os.killpg(process.pid, how)
-            process.wait(10)
-
-    def dump(self) -> str:
-        return self.rpc("anvil_dumpState")
-
-    def rpc(self, method: str, *params: Any) -> Any:
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        request = urllib.request.Request(self.http, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as response:
-            answer = json.loads(response.read())
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
-
-    def mine(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.rpc("evm_mine")
-
-    def block(self, tag: str = "latest") -> dict[str, Any]:
-        return self.rpc("eth_getBlockByNumber", tag, False)
+from local_dex import LocalDex
+from local_node import LocalNode
 
 
 @pytest.fixture
@@ -80,3 +17,9 @@ def local_node(tmp_path: Path) -> Iterator[LocalNode]:
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture
+def local_dex(local_node: LocalNode) -> LocalDex:
+    """Real Uniswap V2, Uniswap V3 and PancakeSwap V3 pools on a fresh node."""
+    return LocalDex(local_node)
