@@ -1,1 +1,1 @@
-"""search"""
+"""Cycle index, float screen, optimal sizing, exact verification, ranking."""
