@@ -1,81 +1,117 @@
-"""The `roundtrip` command: global options, sub-commands, and how failures end.
+"""The `roundtrip` command: its sub-commands, and how failures end.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
 """
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from engine import __version__
-from engine.app.commands import config, demo, deployments, doctor, explain, keys, ledger, quote, run, scan
-from engine.app.commands import simulate as simulate_command
 from engine.domain.errors import NodeUnreachable, RoundtripError, UsageError
 
-app = typer.Typer(
-    name="roundtrip",
-    help="Find, check and execute atomic DEX arbitrage, exactly.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command lives. `kernels` marks those that need the compiled kernels' cache set up first."""
+
+    summary: str
+    attribute: str = "app"
+    kernels: bool = False
 
 
-def _version(show: bool) -> None:
-    if show:
-        typer.echo(f"roundtrip {__version__}")
-        raise typer.Exit()
+COMMANDS = {
+    "demo": Entry("The whole job on an embedded world of real DEX bytecode.", "demo", kernels=True),
+    "run": Entry("The bot against any node: paper, fork or live.", "run", kernels=True),
+    "scan": Entry("One full search over a snapshot or a node's pools.", "scan", kernels=True),
+    "quote": Entry("One exact quote.", "quote", kernels=True),
+    "simulate": Entry(
+        "Land our own arbitrage beside the searchers' in real blocks.", "simulate", kernels=True
+    ),
+    "doctor": Entry("Is this machine, node, key and configuration fit to run?", "doctor", kernels=True),
+    "explain": Entry("Why an opportunity was executed or refused, with every number.", "explain"),
+    "ledger": Entry("What was done, earned and paid."),
+    "config": Entry("Check or show a configuration."),
+    "deployments": Entry("Compare deployed contracts with their sources."),
+    "keys": Entry("Make or import an encrypted operator key."),
+}
 
 
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    """Find, check and execute atomic DEX arbitrage, exactly."""
+def _help() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{entry.summary}" for name, entry in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: roundtrip [--version] [--help] COMMAND ...",
+            "",
+            "Find, check and execute atomic DEX arbitrage, exactly.",
+            "",
+            "Commands:",
+            *lines,
+            "",
+            "`roundtrip COMMAND --help` explains a command.",
+        ]
+    )
 
 
-app.command("demo")(demo.demo)
-app.command("run")(run.run)
-app.command("scan")(scan.scan)
-app.command("quote")(quote.quote)
-app.command("simulate")(simulate_command.simulate)
-app.command("doctor")(doctor.doctor)
-app.command("explain")(explain.explain)
-app.add_typer(config.app, name="config")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(deployments.app, name="deployments")
-app.add_typer(keys.app, name="keys")
+def command(name: str) -> typer.Typer:
+    """The sub-command `name`. Its module is imported only now: help stays quick, and the kernels' cache is
+    chosen before the first kernel is imported."""
+    entry = COMMANDS[name]
+    if entry.kernels:
+        from engine.amm.kernel_cache import use_kernel_cache
+
+        use_kernel_cache()
+    target = getattr(importlib.import_module(f"engine.app.commands.{name}"), entry.attribute)
+    if isinstance(target, typer.Typer):
+        return target
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(target)
+    return single
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def run_cli(arguments: list[str] | None = None) -> int:
+def _complain(text: str, code: int, who: str = "roundtrip") -> int:
+    print(f"{who}: {_one_line(text)}", file=sys.stderr)
+    return code
+
+
+def run_cli(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; failures print one sentence on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("--help", "-h"):
+        print(_help(), file=sys.stdout if given else sys.stderr)
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(f"roundtrip {__version__}")
+        return 0
+    name = given[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see roundtrip --help"
+        return _complain(f"there is no command {name!r}: {hint}", 2)
+    who = f"roundtrip {name}"
     try:
-        result = app(args=arguments, standalone_mode=False)
-    except click.UsageError as error:
-        context = error.ctx.command_path if error.ctx else "roundtrip"
-        message = _one_line(error.format_message()).rstrip(".")
-        print(f"{context}: {message} (see {context} --help)", file=sys.stderr)
-        return 2
+        result = command(name)(args=given[1:], prog_name=who, standalone_mode=False)
+    except TyperException as error:
+        message = getattr(error, "format_message", error.__str__)() or "a sub-command is missing"
+        return _complain(f"{_one_line(message).rstrip('.')} (see {who} --help)", 2, who)
     except (UsageError, NodeUnreachable) as error:
-        print(f"roundtrip: {_one_line(str(error))}", file=sys.stderr)
-        return 2
+        return _complain(str(error), 2)
     except RoundtripError as error:
-        print(f"roundtrip: {_one_line(str(error))}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, click.Abort):
-        print("roundtrip: interrupted", file=sys.stderr)
-        return 130
+        return _complain(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted", 130)
     except BrokenPipeError:
         sys.stderr.close()
         return 1

@@ -72,9 +72,10 @@ class DeploymentSettings(Section):
 
 
 class MarketSettings(Section):
-    """Which tokens start and end cycles, and from which block factories are searched for pools."""
+    """Which tokens start and end cycles, which one prices gas, and where the search for pools begins."""
 
     base_tokens: list[Address] = Field(min_length=1)
+    wrapped_native: Address = Field(description="the token that is worth one native coin, e.g. WETH")
     discovery_from_block: int = Field(default=0, ge=0)
 
 

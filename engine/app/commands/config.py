@@ -10,7 +10,7 @@ import typer
 
 from engine.app.settings import load_settings, masked
 
-app = typer.Typer(help="Check or show a configuration.", no_args_is_help=True)
+app = typer.Typer(help="Check or show a configuration.", no_args_is_help=True, add_completion=False)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="TOML file of settings.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

@@ -1,0 +1,120 @@
+"""What holds at a block besides the pools: prices, switches, the operator's balance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Set
+from dataclasses import dataclass
+from fractions import Fraction
+
+from engine.app.settings import Settings
+from engine.chain.calls import at_block
+from engine.chain.deployments import Deployment
+from engine.chain.feeds import read_feeds
+from engine.chain.registry import RegistryState, read_registry
+from engine.chain.wire import quantity
+from engine.domain.feeds import FeedQuote
+from engine.domain.market import BlockRef, Protocol, Token
+from engine.domain.opportunity import TradingState
+from engine.domain.ports import Node
+from engine.market.market import Market
+from engine.pipeline import Conditions
+from engine.risk.view import RiskView
+from engine.search.costs import GasCosts
+
+
+@dataclass(slots=True)
+class Guard:
+    """The person's switch. It only ever stops; the chain's emergency stop is read each block."""
+
+    state: TradingState = TradingState.ACTIVE
+
+
+def _unit_price(token: Token, quote: FeedQuote) -> Fraction:
+    """Quote units per base unit of the token."""
+    return Fraction(quote.price_e18, 10**18 * 10**token.decimals)
+
+
+def exchange_rates(
+    tokens: Collection[Token], feeds: Mapping[str, FeedQuote], wrapped_native: str
+) -> dict[str, Fraction]:
+    """Base units of each token that one wei of the native coin buys, by the feeds; tokens without a usable
+    feed are left out, the wrapped native token is worth exactly one."""
+    by_address = {token.address: token for token in tokens}
+    rates = {wrapped_native: Fraction(1)}
+    native = feeds.get(wrapped_native)
+    if native is None or not native.usable or wrapped_native not in by_address:
+        return rates
+    wei_price = _unit_price(by_address[wrapped_native], native)
+    for token in tokens:
+        quote = feeds.get(token.address)
+        if token.address != wrapped_native and quote is not None and quote.usable:
+            rates[token.address] = wei_price / _unit_price(token, quote)
+    return rates
+
+
+class ConditionsReader:
+    """Asks the node, in one go per block, for everything the risk view and the gas terms need."""
+
+    def __init__(
+        self,
+        node: Node,
+        settings: Settings,
+        market: Market,
+        deployment: Deployment,
+        operator: str,
+        guard: Guard,
+        priced: Collection[str],
+        in_flight_pools: Callable[[], Set[str]],
+    ):
+        self._node = node
+        self._settings = settings
+        self._market = market
+        self._deployment = deployment
+        self._operator = operator
+        self._guard = guard
+        self._priced = sorted(priced)
+        self._in_flight_pools = in_flight_pools
+        self._allowed = frozenset(settings.risk.allowed_tokens) | frozenset(settings.market.base_tokens)
+
+    async def read(self, block: BlockRef) -> Conditions:
+        """Conditions at `block`. Raises NodeError when the node fails."""
+        feeds, registry, balance = await asyncio.gather(
+            read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
+            read_registry(self._node, self._deployment.dex_registry, block.hash),
+            self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
+        )
+        return Conditions(
+            self._view(block, feeds, registry, quantity(balance, "balance")), self._costs(block, feeds)
+        )
+
+    def _view(
+        self, block: BlockRef, feeds: dict[str, FeedQuote], registry: RegistryState, balance_wei: int
+    ) -> RiskView:
+        market = self._market
+        stopped = registry.stopped or registry.router != self._deployment.router
+        return RiskView(
+            head=block,
+            trading_state=TradingState.HALTED if stopped else self._guard.state,
+            venues={venue.name: venue.enabled for venue in registry.venues},
+            # Only pools whose CREATE2 address and code were proved are ever read into the market.
+            proven_pools=market.pool_row.keys(),
+            quarantined={market.pools[row].address: why for row, why in market.quarantined.items()},
+            allowed_tokens=self._allowed,
+            decimals={token.address: token.decimals for token in market.tokens},
+            feeds=feeds,
+            in_flight_pools=self._in_flight_pools(),
+            operator_balance_wei=balance_wei,
+            next_base_fee_wei=block.next_base_fee_wei(),
+            priority_fee_wei=self._settings.execution.priority_fee_wei,
+        )
+
+    def _costs(self, block: BlockRef, feeds: dict[str, FeedQuote]) -> GasCosts:
+        gas = self._settings.gas
+        native = self._settings.market.wrapped_native
+        return GasCosts(
+            gas_price_wei=block.next_base_fee_wei() + self._settings.execution.priority_fee_wei,
+            base_units_per_eth_wei=exchange_rates(self._market.tokens, feeds, native),
+            base_gas=gas.base,
+            hop_gas={Protocol.UNISWAP_V2: gas.v2_hop, Protocol.UNISWAP_V3: gas.v3_hop},
+        )

@@ -1,0 +1,25 @@
+"""From what a node said to a market."""
+
+from __future__ import annotations
+
+from engine.domain.pool_state import Bootstrap, V2PoolState
+from engine.market.market import Market
+
+
+def load(market: Market, reading: Bootstrap) -> list[int]:
+    """Put a reading's tokens and pools into `market`, as of its head; returns the pools' rows.
+
+    Raises MarketError when a reading contradicts what the market already knows of a token or pool.
+    """
+    for token in reading.tokens:
+        market.add_token(token)
+    rows = []
+    for state in reading.pools:
+        row = market.add_pool(state.pool)
+        if isinstance(state, V2PoolState):
+            market.set_v2(row, state.reserve0, state.reserve1)
+        else:
+            known = state.known or ()
+            market.set_v3(row, state.sqrt_price_x96, state.liquidity, state.tick, state.ticks, *known)
+        rows.append(row)
+    return rows

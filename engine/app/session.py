@@ -1,0 +1,303 @@
+"""One run of the line against one node: connect, check, read the market, recover, follow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.app.conditions import ConditionsReader, Guard
+from engine.app.loading import load
+from engine.app.settings import Settings, redact_url
+from engine.chain.bootstrap import bootstrap
+from engine.chain.calls import View, read_view
+from engine.chain.deployments import Deployment, check, read_manifests
+from engine.chain.discovery import discover
+from engine.chain.logs import decode_creations, token_delta
+from engine.chain.registry import read_registry
+from engine.chain.rpc import RpcNode, connect
+from engine.chain.source import LiveBlockSource
+from engine.chain.wire import header
+from engine.domain.errors import ConfigError, DeploymentError, NodeError, NodeUnreachable, ReorgTooDeep
+from engine.domain.events import ExecutionResolved, Fact
+from engine.domain.execution import Execution, Intent, SimulatedPlan
+from engine.domain.market import BlockRef, PoolRecord, RawBlock, Venue
+from engine.domain.ports import Signer
+from engine.execution.nonces import NonceLane
+from engine.execution.planner import Planner, PlanTerms
+from engine.execution.recovery import RecoverableJournal, recover
+from engine.execution.simulator import Simulator
+from engine.execution.submitter import Submitter
+from engine.execution.tracker import Tracker
+from engine.market.market import Market
+from engine.pipeline import Line, Pipeline
+from engine.risk.chain import RiskChain
+from engine.search.finder import Finder
+
+Progress = Callable[[str, int, int | None], None]
+_MAX_REREADS_PER_BLOCK = 20
+_OPERATOR = View.of("OPERATOR()", "address")
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """Progress (what, done, total) that nobody watches."""
+
+
+class Sender:
+    """Submits and tracks with one key; the nonce lane is compared with the chain at every block."""
+
+    def __init__(self, node: RpcNode, operator: str, lane: NonceLane, submitter: Submitter, tracker: Tracker):
+        self._node = node
+        self._operator = operator
+        self._lane = lane
+        self._submitter = submitter
+        self.tracker = tracker
+
+    async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
+        """Send a simulated plan and follow it."""
+        sent = await self._submitter.submit(simulated)
+        if isinstance(sent, Intent):
+            self.tracker.follow(sent)
+        return sent
+
+    async def on_block(self, block: BlockRef) -> list[Execution]:
+        """Outcomes that `block` decided. Raises ForeignNonce when somebody else sends with the key."""
+        executions = await self.tracker.on_block(block)
+        if not self.tracker.in_flight:
+            count = await self._node.request("eth_getTransactionCount", [self._operator, hex(block.number)])
+            self._lane.observe(int(count, 16))
+        return executions
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What sending needs: the operator's signer and the journal its intents go to."""
+
+    signer: Signer
+    journal: RecoverableJournal
+
+
+@dataclass(slots=True)
+class Session:
+    """A connected, checked and bootstrapped line. `follow` runs it."""
+
+    settings: Settings
+    node: RpcNode
+    deployment: Deployment
+    operator: str
+    guard: Guard
+    publish: Callable[[Fact], None]
+    observe: Callable[[str, dict[str, Any]], None]
+    progress: Progress
+    sender: Sender | None = None
+    market: Market = field(default_factory=Market)
+    venues: tuple[Venue, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+    pipeline: Pipeline | None = None
+    source: LiveBlockSource | None = None
+
+    async def synchronise(self) -> None:
+        """Read the registry and every pool at the node's head, and build the line on that picture."""
+        head = await self._head()
+        registry = await read_registry(self.node, self.deployment.dex_registry, head.hash)
+        if registry.router != self.deployment.router:
+            raise DeploymentError(
+                f"the DexRegistry names {registry.router} as router but the manifest records "
+                f"{self.deployment.router}: use the current deployment"
+            )
+        self.venues = registry.venues
+        pools = await self._discover(head)
+        reading = await bootstrap(self.node, pools, self.venues, head, progress=self.progress)
+        self.refused |= reading.refused
+        self.market = Market()
+        self.market.start(head)
+        load(self.market, reading)
+        self._build(head)
+
+    async def follow(self, blocks: int | None = None) -> None:
+        """Take blocks through the line, `blocks` of them if given; reads the market anew when a reorg reaches
+        past what can be undone."""
+        assert self.pipeline is not None
+        assert self.source is not None
+        done = 0
+        while blocks is None or done < blocks:
+            try:
+                async for raw in self.source.blocks():
+                    await self.pipeline.on_block(raw)
+                    done += 1
+                    if blocks is not None and done >= blocks:
+                        return
+            except ReorgTooDeep as error:
+                self.observe("resync", {"reason": str(error)})
+                await self.synchronise()
+
+    def _build(self, head: BlockRef) -> None:
+        settings, market = self.settings, self.market
+        bases = [token for token in settings.market.base_tokens if token in market.token_row]
+        if not bases:
+            raise ConfigError(
+                "none of market.base_tokens is in any pool of the enabled venues: check the addresses and "
+                "market.discovery_from_block"
+            )
+        reader = ConditionsReader(
+            self.node,
+            settings,
+            market,
+            self.deployment,
+            self.operator,
+            self.guard,
+            self._priced(),
+            self._in_flight_pools,
+        )
+        planner = Planner(
+            self.deployment.router,
+            PlanTerms(
+                priority_fee_wei=settings.execution.priority_fee_wei,
+                min_profit_bps=settings.execution.min_profit_bps,
+                deadline_s=settings.execution.deadline_s,
+            ),
+            # The chain's clock decides: a deadline follows the block that is built on.
+            clock=lambda: 0,
+        )
+        self.pipeline = Pipeline(
+            Line(
+                market=market,
+                finder=Finder(market, bases, settings.search.max_hops),
+                conditions=reader.read,
+                admit=self._admit,
+                assess=RiskChain(settings.risk).assess,
+                plan=planner.plan,
+                simulate=Simulator(self.node, self.operator).simulate,
+                execute=self.sender,
+                publish=self.publish,
+                per_block=settings.search.per_block,
+            )
+        )
+        self.source = LiveBlockSource(self.node, head, observer=self.observe)
+
+    def _priced(self) -> set[str]:
+        """Tokens whose feed matters: base tokens, the wrapped native token, and what may be traded."""
+        settings = self.settings
+        wanted = {*settings.market.base_tokens, settings.market.wrapped_native, *settings.risk.allowed_tokens}
+        return wanted & self.market.token_row.keys()
+
+    def _in_flight_pools(self) -> frozenset[str]:
+        return self.sender.tracker.in_flight_pools if self.sender is not None else frozenset()
+
+    async def _head(self) -> BlockRef:
+        return header(await self.node.request("eth_getBlockByNumber", ["latest", False])).ref
+
+    def _tradable(self) -> set[str] | None:
+        """Tokens a pool may consist of; None when any may be traded."""
+        if self.settings.risk.token_policy == "any":
+            return None
+        return {*self.settings.risk.allowed_tokens, *self.settings.market.base_tokens}
+
+    async def _discover(self, head: BlockRef) -> list[PoolRecord]:
+        found = await discover(
+            self.node,
+            [venue for venue in self.venues if venue.enabled],
+            self.settings.market.discovery_from_block,
+            head,
+            tokens=self._tradable(),
+            progress=lambda done, total, pools: self.progress("factory blocks", done, total),
+        )
+        self.refused |= dict(found.refused)
+        return found.pools
+
+    async def _admit(self, raw: RawBlock) -> Sequence[int]:
+        """Read pools created in the block, and pools whose state was lost, as of the block."""
+        created = decode_creations(raw.logs, self.venues)
+        self.refused |= dict(created.refused)
+        tradable = self._tradable()
+        wanted = [pool for pool in created.pools if tradable is None or tradable.issuperset(pool.tokens)]
+        market = self.market
+        lost = [row for row in market.quarantined if market.tables.stale[row]][:_MAX_REREADS_PER_BLOCK]
+        wanted += [market.pools[row] for row in lost]
+        if not wanted:
+            return ()
+        reading = await bootstrap(self.node, wanted, self.venues, raw.block)
+        self.refused |= reading.refused
+        return load(market, reading)
+
+
+@asynccontextmanager
+async def open_session(
+    settings: Settings,
+    *,
+    key: Key | None = None,
+    guard: Guard | None = None,
+    publish: Callable[[Fact], None] = lambda fact: None,
+    observe: Callable[[str, dict[str, Any]], None] = lambda fact, values: None,
+    progress: Progress = silent,
+) -> AsyncIterator[Session]:
+    """A session ready to `follow`. Without a `key` nothing can be sent (paper mode).
+
+    Raises ConfigError for a node of another chain, DeploymentError for contracts that are not what the
+    manifests record, NodeUnreachable for a dead node, ExecutionError for a foreign use of the key.
+    """
+    chain = settings.chain
+    async with connect(
+        chain.rpc_url, throttle_per_second=chain.requests_per_second, timeout_s=chain.timeout_s
+    ) as node:
+        chain_id = await node.chain_id()
+        if chain_id != chain.chain_id:
+            raise ConfigError(
+                f"node {redact_url(chain.rpc_url)} serves chain {chain_id} but chain.chain_id is "
+                f"{chain.chain_id}: use a node of that chain or correct the setting"
+            )
+        deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
+        operator = await router_operator(node, deployment.router)
+        session = Session(settings, node, deployment, operator, guard or Guard(), publish, observe, progress)
+        if key is not None:
+            session.sender = await _open_sender(session, key)
+        await session.synchronise()
+        yield session
+
+
+async def router_operator(node: RpcNode, router: str) -> str:
+    """The only address the router obeys. Raises DeploymentError when the router does not say."""
+    try:
+        (operator,) = await read_view(node, router, _OPERATOR, (), "latest")
+    except NodeUnreachable:
+        raise
+    except NodeError as error:
+        raise DeploymentError(
+            f"the contract at {router} does not name its operator: it is not our router"
+        ) from error
+    return str(operator).lower()
+
+
+async def _open_sender(session: Session, key: Key) -> Sender:
+    """Check the key against router and chain, recover what an earlier run left, prepare to send."""
+    node, settings, operator = session.node, session.settings, key.signer.address
+    if operator != session.operator:
+        raise ConfigError(
+            f"the keystore is of {operator} but the router obeys {session.operator}: use the operator's key"
+        )
+    balance, code = await asyncio.gather(
+        node.request("eth_getBalance", [operator, "latest"]),
+        node.request("eth_getCode", [operator, "latest"]),
+    )
+    if int(balance, 16) <= settings.risk.gas_reserve_wei:
+        raise ConfigError(
+            f"operator {operator} holds {int(balance, 16)} wei, not more than risk.gas_reserve_wei "
+            f"({settings.risk.gas_reserve_wei}): send it native coin for gas"
+        )
+    if code != "0x":
+        raise ConfigError(f"operator {operator} carries code: a delegated account must not be an operator")
+    router = session.deployment.router
+    recovered = await recover(node, key.journal, operator, router, token_delta)
+    submitter = Submitter(node, key.signer, key.journal, recovered.lane, settings.chain.chain_id)
+    tracker = Tracker(
+        node, key.journal, submitter, operator, router, token_delta, settings.execution.missed_after_blocks
+    )
+    for intent in recovered.in_flight:
+        tracker.follow(intent)
+    for intent in recovered.doubtful:
+        tracker.doubt(intent)
+    for execution in recovered.resolved:
+        session.publish(ExecutionResolved(execution))
+    return Sender(node, operator, recovered.lane, submitter, tracker)

@@ -1,0 +1,194 @@
+"""The line: block in, signed transaction out. Direct calls only; facts go to whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.chain.logs import decode
+from engine.domain.events import (
+    BlockApplied,
+    BlockFinished,
+    ExecutionResolved,
+    Fact,
+    OpportunityApproved,
+    OpportunityRefused,
+    PlanSimulated,
+    PlanSubmitted,
+    PoolQuarantined,
+)
+from engine.domain.execution import Execution, Intent, Plan, SimulatedPlan
+from engine.domain.market import BlockRef, RawBlock
+from engine.domain.opportunity import Approved, Opportunity, Refused
+from engine.domain.ports import BlockSource
+from engine.market.market import Market
+from engine.risk.view import RiskView
+from engine.search.costs import GasCosts
+from engine.search.disjoint import choose_disjoint
+from engine.search.finder import Finder
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the node says at a block besides the pools: prices, balances, switches."""
+
+    view: RiskView
+    costs: GasCosts
+
+
+class Execute(Protocol):
+    """The sending half of the line: absent in paper mode. `submit` returns the intent that may land, or the
+    execution that says it was never sent."""
+
+    async def submit(self, simulated: SimulatedPlan) -> Intent | Execution: ...
+
+    async def on_block(self, block: BlockRef) -> list[Execution]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The stages between the market and the sender, chosen by the composition root.
+
+    `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
+    returns their rows; `execute` is None in paper mode; `publish` must not block.
+    """
+
+    market: Market
+    finder: Finder
+    conditions: Callable[[BlockRef], Coroutine[Any, Any, Conditions]]
+    admit: Callable[[RawBlock], Awaitable[Sequence[int]]]
+    assess: Callable[[Opportunity, RiskView], Approved | Refused]
+    plan: Callable[[Approved, BlockRef], Plan]
+    simulate: Callable[[Plan, BlockRef], Awaitable[SimulatedPlan | Refused]]
+    execute: Execute | None
+    publish: Callable[[Fact], None]
+    per_block: int
+
+
+class Pipeline:
+    """Runs the line block by block.
+
+    Pools of opportunities that were not executed are searched again with the next block's changes: what was
+    refused for a passing reason must not be forgotten because its pools stayed quiet.
+    """
+
+    def __init__(self, line: Line):
+        self._line = line
+        self._carried: set[int] = set()
+        self._searched_all = False
+
+    async def run(self, source: BlockSource, blocks: int | None = None) -> None:
+        """Follow `source`, for `blocks` blocks if given.
+
+        Raises ReorgTooDeep when the market must be read anew.
+        """
+        done = 0
+        async for raw in source.blocks():
+            await self.on_block(raw)
+            done += 1
+            if blocks is not None and done >= blocks:
+                return
+
+    async def on_block(self, raw: RawBlock) -> BlockFinished:
+        """Take one block through the line."""
+        arrived = time.perf_counter()
+        line, block = self._line, raw.block
+        changed = self._apply(raw)
+        conditions_task = asyncio.create_task(line.conditions(block))
+        try:
+            added = await line.admit(raw)
+            await self._resolve(block)
+            conditions = await conditions_task
+        finally:
+            conditions_task.cancel()
+        if added:
+            line.finder.refresh_index()
+        rows = None if not self._searched_all else self._rows(changed, added)
+        found = await asyncio.to_thread(line.finder.find, rows, block, conditions.costs, line.per_block)
+        self._searched_all = True
+        self._carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
+        approved = self._assess(found, conditions.view)
+        simulated, submitted = await self._carry_out(approved, block, arrived)
+        elapsed_ms = (time.perf_counter() - arrived) * 1e3
+        finished = BlockFinished(block, len(found), len(approved), simulated, submitted, elapsed_ms)
+        line.publish(finished)
+        return finished
+
+    def _apply(self, raw: RawBlock) -> NDArray[np.int32]:
+        """The block into the market, after unwinding what it replaces."""
+        line, block = self._line, raw.block
+        head = line.market.head
+        assert head is not None
+        unwound = np.zeros(0, np.int32)
+        if block.parent_hash != head.hash:
+            unwound = line.market.rewind(block.parent_hash)
+        decoded = decode(raw.logs, line.market.pool_row)
+        known_bad = set(line.market.quarantined)
+        for row, reason in decoded.hostile:
+            line.market.quarantine(row, reason)
+        changed = line.market.apply(block, decoded.events)
+        for row in line.market.quarantined.keys() - known_bad:
+            line.publish(PoolQuarantined(block, line.market.pools[row].address, line.market.quarantined[row]))
+        depth = head.number - block.number + 1
+        line.publish(BlockApplied(block, len(changed), max(depth, 0)))
+        return np.union1d(changed, unwound).astype(np.int32)
+
+    def _rows(self, changed: NDArray[np.int32], added: Sequence[int]) -> NDArray[np.int32]:
+        carried = np.fromiter(self._carried, np.int32, len(self._carried))
+        return np.union1d(np.union1d(changed, carried), np.asarray(added, np.int32)).astype(np.int32)
+
+    async def settle(self, block: BlockRef) -> None:
+        """Resolve what `block` decided, without searching or sending."""
+        await self._resolve(block)
+
+    async def _resolve(self, block: BlockRef) -> None:
+        if self._line.execute is None:
+            return
+        for execution in await self._line.execute.on_block(block):
+            self._line.publish(ExecutionResolved(execution))
+
+    def _assess(self, found: Sequence[Opportunity], view: RiskView) -> list[Approved]:
+        """Those the risk chain lets pass, best first, no two sharing a pool."""
+        line = self._line
+        approved: list[Approved] = []
+        for opportunity in found:
+            verdict = line.assess(opportunity, view)
+            if isinstance(verdict, Refused):
+                line.publish(OpportunityRefused(verdict))
+            else:
+                approved.append(verdict)
+        by_id = {item.opportunity.id: item for item in approved}
+        chosen = [by_id[opportunity.id] for opportunity in choose_disjoint([a.opportunity for a in approved])]
+        for item in chosen:
+            line.publish(OpportunityApproved(item))
+        return chosen
+
+    async def _carry_out(
+        self, approved: Sequence[Approved], block: BlockRef, arrived: float
+    ) -> tuple[int, int]:
+        """Simulate all plans side by side, submit those that held in order; returns both counts."""
+        line = self._line
+        plans = [line.plan(item, block) for item in approved]
+        answers = await asyncio.gather(*(line.simulate(plan, block) for plan in plans))
+        simulated = submitted = 0
+        for answer in answers:
+            if isinstance(answer, Refused):
+                line.publish(OpportunityRefused(answer))
+                continue
+            simulated += 1
+            line.publish(PlanSimulated(answer))
+            if line.execute is None:
+                continue
+            sent = await line.execute.submit(answer)
+            if isinstance(sent, Execution):
+                line.publish(ExecutionResolved(sent))
+                continue
+            submitted += 1
+            line.publish(PlanSubmitted(sent, (time.perf_counter() - arrived) * 1e3))
+        return simulated, submitted

@@ -1,0 +1,49 @@
+"""The documents name what is really there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.app.cli import run_cli
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_relative_link_leads_to_a_file(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text())
+    missing = [target for target in targets if not (document.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_in_backticks_exists(document: Path) -> None:
+    roots = "engine|contracts|scripts|deployments|tests|benchmarks|docs|tools"
+    paths = re.findall(rf"`((?:{roots})/[\w./-]*\w)`", document.read_text())
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    assert missing == []
+
+
+def test_every_room_of_the_architecture_is_a_package_and_every_package_a_room() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    rooms = set(re.findall(r"^\| .*?`engine/(\w+)`", text, re.M)) | {"app"}
+    packages = {path.parent.name for path in (ROOT / "engine").glob("*/__init__.py")}
+    assert rooms == packages
+
+
+def test_every_command_the_readme_lists_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text()
+    commands = set(re.findall(r"`roundtrip ([a-z]+)", text))
+    assert len(commands) >= 10
+    for command in sorted(commands):
+        assert run_cli([command, "--help"]) == 0, command
+        assert "Usage" in capsys.readouterr().out
