@@ -1,0 +1,277 @@
+"""The block source on a real node that reorganises, dies, comes back and runs ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from local_dex import LocalDex
+from local_node import LocalNode
+
+from engine.chain.logs import SYNC
+from engine.chain.rpc import RpcNode
+from engine.chain.source import UNDO_BLOCKS, LiveBlockSource
+from engine.chain.wire import header
+from engine.domain.errors import NodeError, ReorgTooDeep
+from engine.domain.market import BlockRef, RawBlock
+
+KINDS = ["http", "ws", "ipc"]
+
+
+class Follower:
+    """Consumes a source as the market would: each block must extend one it remembers."""
+
+    def __init__(self, node: LocalNode, kind: str, **options: Any):
+        self.node = node
+        self.start: BlockRef = header(node.block()).ref
+        self.chain = [self.start]
+        self.logs: dict[str, list[dict[str, Any]]] = {}
+        self.facts: list[tuple[str, dict[str, Any]]] = []
+        self.connection = RpcNode({"http": node.http, "ws": node.ws, "ipc": node.ipc}[kind], attempts=1)
+        self.source = LiveBlockSource(
+            self.connection,
+            self.start,
+            poll_s=0.02,
+            observer=lambda fact, values: self.facts.append((fact, values)),
+            **options,
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    async def consume(self) -> None:
+        async for raw in self.source.blocks():
+            self.apply(raw)
+
+    def apply(self, raw: RawBlock) -> None:
+        hashes = [block.hash for block in self.chain]
+        assert raw.block.hash not in hashes, "a block came twice"
+        position = hashes.index(raw.block.parent_hash)
+        assert len(self.chain) - 1 - position <= UNDO_BLOCKS
+        assert raw.block.number == self.chain[position].number + 1
+        del self.chain[position + 1 :]
+        self.chain.append(raw.block)
+        self.logs[raw.block.hash] = raw.logs
+
+    async def caught_up(self, timeout_s: float = 20) -> None:
+        assert self.task is not None
+        async with asyncio.timeout(timeout_s):
+            while self.chain[-1].hash != self.node.block()["hash"]:
+                if self.task.done():
+                    self.task.result()
+                await asyncio.sleep(0.01)
+
+    def assert_equals_node(self) -> None:
+        assert self.chain[0] == self.start
+        for block in self.chain:
+            assert self.node.block(hex(block.number))["hash"] == block.hash
+
+    async def heard(self, fact: str, times: int) -> None:
+        for _ in range(1000):
+            if self.count(fact) >= times:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{fact} was not heard {times} times")
+
+    def count(self, fact: str) -> int:
+        return sum(name == fact for name, _ in self.facts)
+
+
+@asynccontextmanager
+async def following(node: LocalNode, kind: str, **options: Any) -> AsyncIterator[Follower]:
+    follower = Follower(node, kind, **options)
+    async with follower.connection:
+        follower.task = asyncio.create_task(follower.consume())
+        try:
+            yield follower
+        finally:
+            follower.task.cancel()
+            await asyncio.wait([follower.task])
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1, "the source left a task behind"
+
+
+def reorg(node: LocalNode, depth: int) -> None:
+    """Replace the last `depth` blocks; the transaction makes every replacement differ."""
+    sender = node.rpc("eth_accounts")[1]
+    spend = {"from": sender, "to": sender, "value": hex(random.randrange(1, 10**9)), "gas": hex(21000)}
+    node.rpc("anvil_reorg", depth, [[spend, 0]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_blocks_come_in_order_through_bursts_and_gaps(local_node: LocalNode, kind: str) -> None:
+    async with following(local_node, kind) as follower:
+        for _ in range(5):
+            local_node.mine()
+            await follower.caught_up()
+        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(300))
+        await follower.caught_up()
+        assert [block.number for block in follower.chain] == list(range(306))
+        follower.assert_equals_node()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_reorgs_down_to_the_undo_limit_are_followed(local_node: LocalNode, kind: str) -> None:
+    local_node.rpc("anvil_mine", "0x5")
+    async with following(local_node, kind) as follower:
+        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(100))
+        await follower.caught_up()
+        for depth in (1, 2, 3, 7, 32, 63, 64):
+            before = follower.chain[-1].hash
+            await asyncio.to_thread(reorg, local_node, depth)
+            assert local_node.block()["hash"] != before
+            await follower.caught_up()
+            follower.assert_equals_node()
+        assert max(values["depth"] for fact, values in follower.facts if fact == "reorg") == 64
+        local_node.mine(3)
+        await follower.caught_up()
+        follower.assert_equals_node()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_deeper_reorg_is_refused(local_node: LocalNode, kind: str) -> None:
+    async with following(local_node, kind) as follower:
+        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(90))
+        await follower.caught_up()
+        await asyncio.to_thread(reorg, local_node, 65)
+        with pytest.raises(ReorgTooDeep) as caught:
+            await asyncio.wait_for(asyncio.shield(follower.task), 20)
+        assert caught.value.limit == UNDO_BLOCKS
+
+
+async def test_a_reorg_of_the_starting_block_is_refused(local_node: LocalNode) -> None:
+    local_node.rpc("anvil_mine", "0x5")
+    async with following(local_node, "ws") as follower:
+        local_node.mine()
+        await follower.caught_up()
+        await asyncio.to_thread(reorg, local_node, 2)
+        with pytest.raises(ReorgTooDeep):
+            await asyncio.wait_for(asyncio.shield(follower.task), 20)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_node_killed_and_restarted_on_its_port_is_found_again(
+    local_node: LocalNode, kind: str
+) -> None:
+    local_node.stop(signal.SIGTERM)
+    local_node.start("--state", local_node.state)
+    async with following(local_node, kind) as follower:
+        local_node.rpc("anvil_mine", "0x5")
+        await follower.caught_up()
+        for times in (1, 2):
+            await asyncio.to_thread(local_node.stop, signal.SIGTERM)
+            await follower.heard("node_lost", times)
+            await asyncio.to_thread(local_node.start, "--state", local_node.state)
+            # More than one segment is missed while the source waits to try again.
+            await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(150))
+            await follower.caught_up()
+        follower.assert_equals_node()
+        assert len(follower.chain) == 306
+        assert follower.count("node_lost") == follower.count("node_recovered") == 2
+        assert follower.count("gap") >= 2
+
+
+async def test_a_subscription_that_falls_silent_is_replaced(local_node: LocalNode) -> None:
+    async with following(local_node, "ws", watch_s=0.2) as follower:
+        local_node.mine()
+        await follower.caught_up()
+        await asyncio.sleep(0.5)
+        assert follower.count("node_lost") == 0, "a quiet chain is no fault"
+        provider: Any = follower.connection._provider
+        provider._streams.clear()
+        local_node.mine(2)
+        await follower.caught_up()
+        assert follower.count("node_lost") == 1
+        follower.assert_equals_node()
+
+
+async def test_logs_are_those_of_the_block_and_follow_a_reorg(local_dex: LocalDex) -> None:
+    dex, node = local_dex, local_dex.node
+    rng = random.Random(5)
+    async with following(node, "ws") as follower:
+        for round_number in range(12):
+            pool = rng.choice(dex.pools)
+            await asyncio.to_thread(dex.swap_v2, True, 10**19)
+            await asyncio.to_thread(dex.swap_v3, pool, rng.random() < 0.5, 10**18)
+            if round_number % 3 == 2:
+                await asyncio.to_thread(reorg, node, rng.randrange(1, 4))
+            await follower.caught_up()
+        follower.assert_equals_node()
+        synced = 0
+        for block in follower.chain[1:]:
+            expected = node.rpc("eth_getLogs", {"blockHash": block.hash})
+            kept = [entry for entry in expected if entry["topics"][0] in follower.source._filter["topics"][0]]
+            assert follower.logs[block.hash] == kept
+            synced += sum(entry["topics"][0] == SYNC for entry in kept)
+        assert synced >= 3
+
+
+async def test_cancelling_at_any_moment_leaves_nothing_running(local_node: LocalNode) -> None:
+    rng = random.Random(3)
+    for _ in range(25):
+        async with following(local_node, rng.choice(KINDS)):
+            mining = asyncio.create_task(asyncio.to_thread(local_node.mine, 2))
+            await asyncio.sleep(rng.random() * 0.03)
+            await mining
+    async with RpcNode(local_node.ws) as node:
+        blocks = LiveBlockSource(node, header(local_node.block()).ref).blocks()
+        local_node.mine()
+        await anext(blocks)
+        await blocks.aclose()
+
+
+class LyingNode(RpcNode):
+    """A real node whose answers to eth_getLogs are altered."""
+
+    def __init__(self, url: str, alter: Callable[[list[dict[str, Any]], int], Any]):
+        super().__init__(url)
+        self.alter = alter
+        self.asked = 0
+
+    async def batch(self, calls: Any) -> list[Any]:
+        answers = await super().batch(calls)
+        for at, (method, _) in enumerate(calls):
+            if method == "eth_getLogs":
+                self.asked += 1
+                answers[at] = self.alter(answers[at], self.asked)
+        return answers
+
+
+async def first_block(dex: LocalDex, alter: Callable[[list[dict[str, Any]], int], Any]) -> RawBlock:
+    start = header(dex.node.block()).ref
+    dex.send(dex.pair, "sync()")
+    async with LyingNode(dex.node.http, alter) as node:
+        source = LiveBlockSource(node, start, poll_s=0.02)
+        async with asyncio.timeout(3):
+            return await anext(source.blocks())
+
+
+async def test_logs_that_arrive_late_doubled_or_shuffled_are_set_right(local_dex: LocalDex) -> None:
+    honest = await first_block(local_dex, lambda logs, asked: logs)
+    assert len(honest.logs) == 1
+    late = await first_block(local_dex, lambda logs, asked: logs if asked > 2 else [])
+    doubled = await first_block(local_dex, lambda logs, asked: [logs[0] | {"logIndex": "0x1"}, *logs, *logs])
+    assert len(late.logs) == 1
+    assert [entry["logIndex"] for entry in doubled.logs] == ["0x0", "0x1"]
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda logs, asked: None,
+        lambda logs, asked: ["0x"],
+        lambda logs, asked: [logs[0] | {"blockHash": "0x" + "12" * 32}],
+        lambda logs, asked: [logs[0] | {"removed": True}],
+        lambda logs, asked: [logs[0] | {"logIndex": "0x" + "f" * 100_000}],
+        lambda logs, asked: NodeError("rate limited"),
+    ],
+)
+async def test_logs_that_cannot_be_true_are_asked_for_again(
+    local_dex: LocalDex, alter: Callable[[list[dict[str, Any]], int], Any]
+) -> None:
+    block = await first_block(local_dex, lambda logs, asked: alter(logs, asked) if asked == 1 else logs)
+    assert len(block.logs) == 1
