@@ -1,0 +1,157 @@
+"""Writing the ledger, one transaction per call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from engine.domain.describe import describe_opportunity, describe_results
+from engine.domain.execution import Execution, SimulatedPlan
+from engine.domain.ledger import Entry
+from engine.domain.market import Token
+from engine.domain.opportunity import Approved, Opportunity, Refused
+from engine.storage.models import CheckResultRow, EntryRow, ExecutionRow, OpportunityRow, RunRow, TokenRow
+
+Verdict = Approved | Refused | SimulatedPlan
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Repository:
+    """The ledger's writing side. Safe to call from any one thread at a time."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    def start_run(self, mode: str, chain_id: int, version: str) -> int:
+        """Record a start of the engine; returns the run's number."""
+        with Session(self._engine) as session:
+            row = RunRow(started_at=_now(), mode=mode, chain_id=chain_id, version=version)
+            session.add(row)
+            session.commit()
+            return row.id
+
+    def put_tokens(self, chain_id: int, tokens: Iterable[Token]) -> None:
+        """Remember how to show these tokens; later facts replace earlier ones."""
+        with Session(self._engine) as session:
+            for token in tokens:
+                session.merge(
+                    TokenRow(
+                        chain_id=chain_id, address=token.address, symbol=token.symbol, decimals=token.decimals
+                    )
+                )
+            session.commit()
+
+    def put_verdicts(self, run_id: int, verdicts: Sequence[Verdict]) -> None:
+        """Record opportunities with their check results; a later verdict on the same one replaces it."""
+        latest = {_opportunity_of(verdict).id: verdict for verdict in verdicts}
+        rows = [_opportunity_row(run_id, verdict) for verdict in latest.values()]
+        checks = [check for verdict in latest.values() for check in _check_rows(run_id, verdict)]
+        with Session(self._engine) as session:
+            session.execute(
+                delete(OpportunityRow).where(
+                    OpportunityRow.run_id == run_id, OpportunityRow.id.in_(list(latest))
+                )
+            )
+            if rows:
+                session.execute(insert(OpportunityRow), rows)
+            if checks:
+                session.execute(insert(CheckResultRow), checks)
+            session.commit()
+
+    def put_execution(self, execution: Execution, entries: Sequence[Entry]) -> None:
+        """Record an execution with its entries, replacing what was recorded under its id."""
+        with Session(self._engine) as session:
+            session.execute(delete(ExecutionRow).where(ExecutionRow.id == execution.intent.id))
+            session.add(_execution_row(execution))
+            session.flush()
+            for position, entry in enumerate(entries):
+                session.add(
+                    EntryRow(
+                        execution_id=entry.execution_id,
+                        position=position,
+                        account=entry.account,
+                        token=entry.token,
+                        amount=entry.amount,
+                    )
+                )
+            session.commit()
+
+    def execution_state(self, execution_id: str) -> tuple[str, int] | None:
+        """(outcome, realised profit) recorded under an id, or None."""
+        with Session(self._engine) as session:
+            found = session.execute(
+                select(ExecutionRow.outcome, ExecutionRow.realised_profit).where(
+                    ExecutionRow.id == execution_id
+                )
+            ).one_or_none()
+        return None if found is None else (found.outcome, found.realised_profit)
+
+
+def _opportunity_of(verdict: Verdict) -> Opportunity:
+    return verdict.plan.opportunity if isinstance(verdict, SimulatedPlan) else verdict.opportunity
+
+
+def _opportunity_row(run_id: int, verdict: Verdict) -> dict:
+    opportunity = _opportunity_of(verdict)
+    names = {Approved: "approved", Refused: "refused", SimulatedPlan: "simulated"}
+    return {
+        "run_id": run_id,
+        "id": opportunity.id,
+        "block_number": opportunity.block.number,
+        "base_token": opportunity.base_token,
+        "amount_in": opportunity.amount_in,
+        "gross_profit": opportunity.gross_profit,
+        "net_profit": opportunity.net_profit,
+        "verdict": names[type(verdict)],
+        "reason": verdict.reason.value if isinstance(verdict, Refused) else None,
+        "document": describe_opportunity(opportunity),
+    }
+
+
+def _check_rows(run_id: int, verdict: Verdict) -> list[dict]:
+    opportunity_id = _opportunity_of(verdict).id
+    return [
+        {
+            "run_id": run_id,
+            "opportunity_id": opportunity_id,
+            "position": position,
+            "check_name": result["check"],
+            "passed": result["passed"],
+            "reason": result["reason"],
+            "numbers": result["numbers"],
+        }
+        for position, result in enumerate(describe_results(verdict.results))
+    ]
+
+
+def _execution_row(execution: Execution) -> ExecutionRow:
+    intent = execution.intent
+    return ExecutionRow(
+        id=intent.id,
+        recorded_at=_now(),
+        kind=intent.kind,
+        opportunity_id=intent.record.get("opportunity", {}).get("id"),
+        chain_id=intent.chain_id,
+        built_on_block=intent.block_number,
+        transaction_hash=intent.transaction.hash,
+        sender=intent.transaction.sender,
+        nonce=intent.transaction.nonce,
+        base_token=intent.base_token,
+        outcome=execution.outcome.value,
+        block_number=execution.block_number,
+        block_hash=execution.block_hash,
+        expected_profit=intent.expected_profit,
+        simulated_profit=intent.simulated_profit,
+        realised_profit=execution.realised_profit,
+        gas_used=execution.gas_used,
+        gas_price_wei=execution.effective_gas_price_wei,
+        gas_paid_wei=execution.gas_paid_wei,
+        document=intent.record,
+    )
