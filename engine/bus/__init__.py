@@ -1,1 +1,1 @@
-"""bus"""
+"""Typed publish and subscribe inside the process."""

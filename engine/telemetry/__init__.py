@@ -1,1 +1,1 @@
-"""telemetry"""
+"""Logs and counts of every meaningful event."""

@@ -1,0 +1,221 @@
+"""One method per meaningful event: it logs and it counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterable
+from typing import Any
+
+from engine.domain.events import (
+    BlockApplied,
+    BlockFinished,
+    ExecutionResolved,
+    Fact,
+    OpportunityApproved,
+    OpportunityRefused,
+    PlanSimulated,
+    PlanSubmitted,
+    PoolQuarantined,
+)
+from engine.domain.execution import Outcome
+
+LATENCIES_KEPT = 100_000
+
+
+def percentile(values: list[float], part: float) -> float | None:
+    """The smallest value that at least `part` (0..1) of the values do not exceed; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    rank = max(1, -(-len(ordered) * part // 1))
+    return ordered[int(rank) - 1]
+
+
+class Telemetry:
+    """Listens to the line's facts. `counts` by event name, refusals also by reason."""
+
+    def __init__(self, logger: Any):
+        self.log = logger
+        self.counts: Counter[str] = Counter()
+        self.refused_by_reason: Counter[str] = Counter()
+        self.expected_profit_wei: Counter[str] = Counter()
+        self.realised_profit_wei: Counter[str] = Counter()
+        self.block_to_submit_ms: list[float] = []
+        self.block_elapsed_ms: list[float] = []
+
+    async def listen(self, facts: AsyncIterable[Fact]) -> None:
+        """Handle facts until there are no more."""
+        async for fact in facts:
+            self.handle(fact)
+
+    def handle(self, fact: Fact) -> None:
+        """Log and count one fact."""
+        match fact:
+            case BlockApplied():
+                self.block_applied(fact)
+            case BlockFinished():
+                self.block_finished(fact)
+            case PoolQuarantined():
+                self.pool_quarantined(fact)
+            case OpportunityRefused():
+                self.opportunity_refused(fact)
+            case OpportunityApproved():
+                self.opportunity_approved(fact)
+            case PlanSimulated():
+                self.plan_simulated(fact)
+            case PlanSubmitted():
+                self.plan_submitted(fact)
+            case ExecutionResolved():
+                self.execution_resolved(fact)
+
+    def latency_ms(self) -> dict[str, dict[str, float | None]]:
+        """p50 and p99 of block-to-submit and of whole blocks, in milliseconds."""
+        return {
+            "block_to_submit": _percentiles(self.block_to_submit_ms),
+            "block": _percentiles(self.block_elapsed_ms),
+        }
+
+    def block_applied(self, fact: BlockApplied) -> None:
+        self.counts["block_applied"] += 1
+        self.counts["blocks_unwound"] += fact.reorg_depth
+        emit = self.log.warning if fact.reorg_depth else self.log.debug
+        emit(
+            "block_applied",
+            block=fact.block.number,
+            hash=fact.block.hash,
+            changed_pools=fact.changed_pools,
+            reorg_depth=fact.reorg_depth,
+        )
+
+    def block_finished(self, fact: BlockFinished) -> None:
+        self.counts["block_finished"] += 1
+        self.counts["opportunities_found"] += fact.found
+        _keep(self.block_elapsed_ms, fact.elapsed_ms)
+        self.log.info(
+            "block_finished",
+            block=fact.block.number,
+            found=fact.found,
+            approved=fact.approved,
+            simulated=fact.simulated,
+            submitted=fact.submitted,
+            elapsed_ms=round(fact.elapsed_ms, 2),
+        )
+
+    def pool_quarantined(self, fact: PoolQuarantined) -> None:
+        self.counts["pool_quarantined"] += 1
+        self.log.warning("pool_quarantined", block=fact.block.number, pool=fact.pool, reason=fact.reason)
+
+    def opportunity_refused(self, fact: OpportunityRefused) -> None:
+        refused = fact.refused
+        self.counts["refused"] += 1
+        self.refused_by_reason[refused.reason.value] += 1
+        last = refused.results[-1]
+        self.log.info(
+            "opportunity_refused",
+            id=refused.opportunity.id,
+            block=refused.opportunity.block.number,
+            reason=refused.reason.value,
+            check=last.check,
+            **{f"of_{name}": value for name, value in last.numbers.items()},
+        )
+
+    def opportunity_approved(self, fact: OpportunityApproved) -> None:
+        self.counts["approved"] += 1
+        opportunity = fact.approved.opportunity
+        self.log.debug(
+            "opportunity_approved",
+            id=opportunity.id,
+            block=opportunity.block.number,
+            hops=len(opportunity.hops),
+            net_profit=opportunity.net_profit,
+        )
+
+    def plan_simulated(self, fact: PlanSimulated) -> None:
+        self.counts["simulated"] += 1
+        simulated = fact.simulated
+        self.log.info(
+            "plan_simulated",
+            id=simulated.plan.opportunity.id,
+            block=simulated.block.number,
+            profit=simulated.simulated_profit,
+            base_token=simulated.plan.opportunity.base_token,
+            gas=simulated.gas_used,
+        )
+
+    def plan_submitted(self, fact: PlanSubmitted) -> None:
+        self.counts["submitted"] += 1
+        _keep(self.block_to_submit_ms, fact.block_to_submit_ms)
+        intent = fact.intent
+        self.log.info(
+            "plan_submitted",
+            id=intent.id,
+            transaction=intent.transaction.hash,
+            nonce=intent.transaction.nonce,
+            expected_profit=intent.expected_profit,
+            base_token=intent.base_token,
+            block_to_submit_ms=round(fact.block_to_submit_ms, 2),
+        )
+
+    def execution_resolved(self, fact: ExecutionResolved) -> None:
+        execution, intent = fact.execution, fact.execution.intent
+        numbers = {
+            "id": intent.id,
+            "kind": intent.kind,
+            "outcome": execution.outcome.value,
+            "block": execution.block_number,
+            "nonce": intent.transaction.nonce,
+            "gas_used": execution.gas_used,
+            "gas_price_wei": execution.effective_gas_price_wei,
+        }
+        if intent.kind != "trade":
+            self.counts["cancel_" + execution.outcome.value] += 1
+            self.log.info("cancel_resolved", **numbers)
+            return
+        self.counts[execution.outcome.value] += 1
+        if execution.outcome is not Outcome.LANDED:
+            self.log.warning("execution_resolved", **numbers)
+            return
+        self.expected_profit_wei[intent.base_token] += intent.expected_profit
+        self.realised_profit_wei[intent.base_token] += execution.realised_profit
+        amounts = (intent.expected_profit, intent.simulated_profit, execution.realised_profit)
+        mismatch = len(set(amounts)) > 1
+        self.counts["mismatches"] += mismatch
+        (self.log.error if mismatch else self.log.info)(
+            "execution_resolved",
+            **numbers,
+            base_token=intent.base_token,
+            expected_profit=amounts[0],
+            simulated_profit=amounts[1],
+            realised_profit=amounts[2],
+            mismatch=mismatch,
+        )
+
+    def started(self, **facts: object) -> None:
+        """A run begins; what it runs on."""
+        self.counts["started"] += 1
+        self.log.info("started", **facts)
+
+    def stopped(self, **facts: object) -> None:
+        """A run ends, and how."""
+        self.counts["stopped"] += 1
+        self.log.info("stopped", **facts)
+
+    def recovered(self, in_flight: int, resolved: int, torn_bytes: int) -> None:
+        """An earlier run's open ends were tied up."""
+        self.counts["recovered"] += resolved
+        emit = self.log.warning if torn_bytes else self.log.info
+        emit("recovered", in_flight=in_flight, resolved=resolved, torn_bytes=torn_bytes)
+
+    def degraded(self, what: str, error: BaseException | str) -> None:
+        """Something the line does without for now failed."""
+        self.counts["degraded"] += 1
+        self.log.warning("degraded", what=what, error=error)
+
+
+def _keep(values: list[float], value: float) -> None:
+    if len(values) < LATENCIES_KEPT:
+        values.append(value)
+
+
+def _percentiles(values: list[float]) -> dict[str, float | None]:
+    return {"p50": percentile(values, 0.50), "p99": percentile(values, 0.99)}
