@@ -1,11 +1,12 @@
 """Fixtures every test may use: nodes that are stopped when the test ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from engine.app.world.node import AnvilOptions, AnvilProcess
+from engine.app.world.world import World, open_world
 
 
 @pytest.fixture
@@ -19,3 +20,13 @@ def start_anvil() -> Iterator[Callable[..., AnvilProcess]]:
 def anvil(start_anvil: Callable[..., AnvilProcess]) -> AnvilProcess:
     """A fresh anvil that mines a block for each transaction."""
     return start_anvil()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A fresh embedded world of seed 1, made in about a second and still mining each transaction.
+
+    Its node is `world.anvil`; `await world.open_market()` turns to mining on request.
+    """
+    async with open_world(1) as made:
+        yield made

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
+
+from eth_utils import keccak
 
 from engine.app.world.accounts import approval
 from engine.app.world.dexes import (
@@ -18,7 +20,8 @@ from engine.app.world.dexes import (
 from engine.app.world.liquidity import PEGGED_BANDS, VOLATILE_BANDS, Range, positions, sqrt_price_x96
 from engine.app.world.outbox import Outbox, Sending, calldata
 from engine.app.world.tokens import TruePrices
-from engine.domain.market import PoolRecord, Protocol, Token
+from engine.chain.rpc import RpcNode
+from engine.domain.market import PoolRecord, Protocol, Token, Venue
 from engine.market.provenance import pool_address
 
 # Depth in millions of US dollars, both sides together, by tokens and fee tier; about mainnet's of early 2025.
@@ -130,6 +133,20 @@ async def create_pools(
             else _fill_v2(ground, pool, provider, price, prices)
         )
     await outbox.settle(filled, fee_wei)
+
+
+async def prove_pool_code(node: RpcNode, venues: list[Venue], pools: list[WorldPool]) -> list[Venue]:
+    """The venues with the runtime code hash of their pools where all share it, which only V2's do: a V3
+    pool's code holds its own immutables."""
+    proven = []
+    for venue in venues:
+        code_hash = None
+        if venue.protocol is Protocol.UNISWAP_V2:
+            pair = next(pool.record.address for pool in pools if pool.record.venue == venue.name)
+            code = await node.request("eth_getCode", [pair, "latest"])
+            code_hash = "0x" + keccak(hexstr=code).hex()
+        proven.append(replace(venue, pool_code_hash=code_hash))
+    return proven
 
 
 def _opening_price(pool: WorldPool, prices: TruePrices, rng: Random) -> float:

@@ -31,11 +31,14 @@ _SWAP_GAS = 900_000
 _LIQUIDITY_GAS = 700_000
 _BURN_GAS = 400_000
 
-# Price moves as fractions: a log-normal around the median, cut off. Pegged pools move far less.
-_MEDIAN_MOVE = 0.0025
+# A trade is as large as its trader's purse, but for the price move the trader will bear; both log-normal
+# around these medians. Pegged pools are expected to move far less.
+_MEDIAN_PURSE_USD = 25_000.0
+_PURSE_SIGMA = 1.2
+_MEDIAN_MOVE = 0.002
 _MOVE_SIGMA = 0.8
-_LARGEST_MOVE = 0.02
-_PEGGED_MOVE = 0.12
+_LARGEST_MOVE = 0.015
+_PEGGED_MOVE = 0.1
 # A pool this far from the true price is traded towards it almost surely.
 _NOTICED_DEVIATION = 0.008
 
@@ -78,7 +81,7 @@ class Traders:
 
     async def next_block(self) -> list[Sending]:
         """The swaps and liquidity changes of one block, decided on the latest state."""
-        swapped = self._choose(self._rng.randint(4, 7))
+        swapped = self._choose(self._rng.randint(2, 4))
         resized = self._choose(self._rng.randint(0, 2))
         states = await self._look(swapped + resized)
         sendings = [
@@ -107,44 +110,42 @@ class Traders:
         return [_read_v3(answers) if pool.is_v3 else _read_v2(answers) for pool in pools]
 
     def _swap(self, pool: WorldPool, state: PoolState) -> Sending:
+        zero_for_one = self._sells_token0(pool, state)
+        sender = self._rng.choice(self._accounts)
+        amount = self._size(pool, state, zero_for_one)
+        record = pool.record
+        if pool.is_v3:
+            data = calldata(
+                "swap(address,address,bool,int256,uint160)", record.address, sender, zero_for_one, amount, 0
+            )
+            return Sending("V3 swap", sender, self._ground.callee, data, gas=_SWAP_GAS)
+        path = list(record.tokens if zero_for_one else record.tokens[::-1])
+        data = calldata(
+            "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)",
+            amount, 0, path, sender, _FOREVER,
+        )  # fmt: skip
+        return Sending("V2 swap", sender, self._ground.routers[record.venue], data, gas=_SWAP_GAS)
+
+    def _sells_token0(self, pool: WorldPool, state: PoolState) -> bool:
+        """A direction at random, but the likelier the further the pool is from the true price."""
         deviation = math.log(state.est_price / self._prices.est_pool_price(*pool.tokens))
         noticed = _NOTICED_DEVIATION * (_PEGGED_MOVE if pool.pegged else 1.0)
         # Selling token0 lowers the price.
-        sell0_chance = 0.5 + 0.5 * max(-0.95, min(0.95, deviation / noticed))
-        zero_for_one = self._rng.random() < sell0_chance
+        return self._rng.random() < 0.5 + 0.5 * max(-0.95, min(0.95, deviation / noticed))
+
+    def _size(self, pool: WorldPool, state: PoolState, zero_for_one: bool) -> int:
+        """The input, base units."""
+        purse = self._rng.lognormvariate(math.log(_MEDIAN_PURSE_USD), _PURSE_SIGMA)
         move = min(_LARGEST_MOVE, self._rng.lognormvariate(math.log(_MEDIAN_MOVE), _MOVE_SIGMA))
         if pool.pegged:
             move *= _PEGGED_MOVE
-        sender = self._rng.choice(self._accounts)
+        fee = pool.record.fee_pips
         if pool.is_v3:
-            return self._swap_v3(pool, state, zero_for_one, move, sender)
-        return self._swap_v2(pool, state, zero_for_one, move, sender)
-
-    def _swap_v2(
-        self, pool: WorldPool, state: PoolState, zero_for_one: bool, move: float, sender: str
-    ) -> Sending:
-        amount = max(1, est_v2_input(state.depth[0 if zero_for_one else 1], move, pool.record.fee_pips))
-        path = list(pool.record.tokens if zero_for_one else pool.record.tokens[::-1])
-        data = calldata(
-            "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)",
-            amount,
-            0,
-            path,
-            sender,
-            _FOREVER,
-        )
-        return Sending("V2 swap", sender, self._ground.routers[pool.record.venue], data, gas=_SWAP_GAS)
-
-    def _swap_v3(
-        self, pool: WorldPool, state: PoolState, zero_for_one: bool, move: float, sender: str
-    ) -> Sending:
-        amount = max(
-            1, est_v3_input(state.sqrt_x96, state.depth[0], zero_for_one, move, pool.record.fee_pips)
-        )
-        data = calldata(
-            "swap(address,address,bool,int256,uint160)", pool.record.address, sender, zero_for_one, amount, 0
-        )
-        return Sending("V3 swap", sender, self._ground.callee, data, gas=_SWAP_GAS)
+            bearable = est_v3_input(state.sqrt_x96, state.depth[0], zero_for_one, move, fee)
+        else:
+            bearable = est_v2_input(state.depth[0 if zero_for_one else 1], move, fee)
+        sold = pool.tokens[0 if zero_for_one else 1]
+        return max(1, min(bearable, int(purse / self._prices.est_usd_per_unit(sold))))
 
     def _resize(self, pool: WorldPool, state: PoolState) -> list[Sending]:
         adds = self._rng.random() < 0.55

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 from engine.app.world.accounts import DEPLOYER, PROVIDER, REPORTER, TRADERS, TRAFFIC, endow, open_accounts
 from engine.app.world.dexes import Groundwork, lay_groundwork
 from engine.app.world.feeds import PriceFeed, Reporter, deploy_feeds
+from engine.app.world.listings import write_listings
 from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.app.world.outbox import Outbox, Sending
-from engine.app.world.pools import WorldPool, create_pools, plan_pools
+from engine.app.world.pools import WorldPool, create_pools, plan_pools, prove_pool_code
 from engine.app.world.tokens import BASE_SYMBOLS, TruePrices
 from engine.app.world.traders import Traders
 from engine.chain.rpc import RpcNode
@@ -56,6 +59,7 @@ class World:
 
     def __init__(
         self,
+        anvil: AnvilProcess,
         node: RpcNode,
         outbox: Outbox,
         ground: Groundwork,
@@ -65,6 +69,7 @@ class World:
         seed: int,
         head: BlockRef,
     ):
+        self.anvil = anvil
         self.node = node
         self.seed = seed
         self.head = head
@@ -97,12 +102,13 @@ class World:
             pools = plan_pools(ground)
             await endow(outbox, ground, prices, fee_wei)
             await create_pools(outbox, ground, pools, prices, PROVIDER, Random(f"{seed}:pools"), fee_wei)
+            venues = await prove_pool_code(node, ground.venues, pools)
             await node.request("evm_setBlockGasLimit", [hex(BLOCK_GAS_LIMIT)])
             await node.request("anvil_setNextBlockBaseFeePerGas", [hex(OPENING_BASE_FEE_WEI)])
             await node.request("evm_mine", [])
             await node.request("evm_setAutomine", [True])
             head = await _latest(node)
-            return cls(node, outbox, ground, pools, feeds, prices, seed, head)
+            return cls(anvil, node, outbox, replace(ground, venues=venues), pools, feeds, prices, seed, head)
         except BaseException:
             await node.close()
             raise
@@ -167,6 +173,10 @@ class World:
         self.head = await _latest(self.node)
         return self.head
 
+    def deployment_inputs(self, directory: Path) -> tuple[Path, Path]:
+        """Write `venues.json` and `feeds.json` for the deployment script; their paths."""
+        return write_listings(directory, self.venues, self.feeds)
+
     async def close(self) -> None:
         """Close the connection to the node; the world may still be used and opens it again."""
         await self.node.close()
@@ -180,12 +190,12 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(seed: int, *, chain_id: int = 31337) -> AsyncIterator[tuple[AnvilProcess, World]]:
-    """A node and a world on it; the node is stopped at the end, however it comes."""
+async def open_world(seed: int, *, chain_id: int = 31337) -> AsyncIterator[World]:
+    """A world on a node of its own (`World.anvil`), which is stopped at the end, however it comes."""
     with AnvilProcess(node_options(chain_id=chain_id)) as anvil:
         world = await World.create(anvil, seed)
         try:
-            yield anvil, world
+            yield world
         finally:
             await world.close()
 
