@@ -57,11 +57,11 @@ class Finder:
         return self._screen.candidates_count
 
     def refresh_index(self) -> None:
-        """Take pools added since, and quarantines lifted since, into the index."""
+        """Take pools added since into the index. Quarantined pools are in it too, at a rate of zero."""
         market = self.market
         pools, count = market.arrays, len(market.pools)
         bases = np.array([market.token_row[token] for token in self.base_tokens], np.int32)
-        graph = build_graph(pools, count, len(market.tokens), bases)
+        graph = build_graph(pools.token0[:count], pools.token1[:count], len(market.tokens), bases)
         self._screen = Screen(graph, bases, self.max_hops, count, self.max_stored)
         self._rates = np.zeros(2 * max(count, 1))
         self._all_rows = np.arange(count, dtype=np.int32)

@@ -12,8 +12,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.amm.layout import PoolArrays
-
 MAX_HOPS = 4
 
 
@@ -26,11 +24,13 @@ class Graph(NamedTuple):
     to: NDArray[np.int32]  # [E]
 
 
-def build_graph(pools: PoolArrays, pool_count: int, token_count: int, bases: NDArray[np.int32]) -> Graph:
-    """The graph of the pools with kind > 0, less those that can be on no cycle: a token with one pool left
-    ends every path through it unless it is a base, and so do the pools that leaves behind."""
-    rows = np.flatnonzero(pools.kind[:pool_count]).astype(np.int32)
-    token0, token1 = pools.token0[:pool_count], pools.token1[:pool_count]
+def build_graph(
+    token0: NDArray[np.int32], token1: NDArray[np.int32], token_count: int, bases: NDArray[np.int32]
+) -> Graph:
+    """The graph of pools between the token rows `token0[i]` and `token1[i]` (i32[pools]), less those that can
+    be on no cycle: a token with one pool left ends every path through it unless it is a base, and so do the
+    pools that leaves behind."""
+    rows = np.arange(len(token0), dtype=np.int32)
     rows = rows[token0[rows] != token1[rows]]
     is_base = np.zeros(token_count, bool)
     is_base[bases] = True
