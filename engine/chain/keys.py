@@ -130,21 +130,25 @@ def _write(path: Path, account: LocalAccount, passphrase: str) -> str:
         )
     if path.exists():
         raise ConfigError(f"{path} exists: choose another file, a keystore is never overwritten")
+    keystore = json.dumps(Account.encrypt(account.key, passphrase))
     # Temporary name in the same directory, then a hard link: the file appears whole or not at all, and
     # linking refuses to replace a file that appeared meanwhile.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path.parent} cannot be made a directory: {error.strerror}") from None
+    try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(Account.encrypt(account.key, passphrase), file)
+            file.write(keystore)
             file.flush()
             os.fsync(file.fileno())
         os.link(temporary, path)
     except FileExistsError:
         raise ConfigError(f"{path} exists: choose another file, a keystore is never overwritten") from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror or type(error).__name__}") from None
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

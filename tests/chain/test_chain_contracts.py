@@ -1,0 +1,231 @@
+"""What the engine reads from our own deployed contracts, and what it says when they are not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi import encode
+from eth_utils import keccak
+from local_dex import LocalDex, hash_of
+from local_node import LocalNode
+
+from engine.app.toolchain import forge_artifact
+from engine.chain.deployments import CONTRACTS, check, deployment_of, read_manifests
+from engine.chain.feeds import read_feeds
+from engine.chain.registry import read_registry
+from engine.chain.rpc import RpcNode
+from engine.domain.errors import DeploymentError, NodeError
+from engine.domain.feeds import USD, FeedStatus
+from engine.domain.market import Protocol, Venue
+
+VENUE = "addVenue((string,uint8,address,address,bytes32,bytes32,uint24,bool))"
+
+
+class Contracts:
+    """Our contracts on a node: the registries behind proxies under one access manager."""
+
+    def __init__(self, node: LocalNode):
+        self.dex = LocalDex.__new__(LocalDex)
+        self.dex.node = node
+        self.dex.owner = node.rpc("eth_accounts")[0]
+        self.node = node
+        self.manager = self.deploy("AccessManager", ["address"], self.dex.owner)
+        self.router = self.deploy("ArbitrageRouter", ["address", "address"], self.dex.owner, self.manager)
+        self.implementations: dict[str, str] = {}
+        self.dex_registry = self.proxy("DexRegistry")
+        self.feeds = self.proxy("PriceFeedRegistry")
+
+    def deploy(self, name: str, types: list[str] | None = None, *arguments: Any) -> str:
+        return self.dex.deploy(forge_artifact(name).bytecode + encode(types or [], arguments))
+
+    def proxy(self, name: str) -> str:
+        self.implementations[name] = implementation = self.deploy(name)
+        start = keccak(text="initialize(address)")[:4] + encode(["address"], [self.manager])
+        return self.deploy("ERC1967Proxy", ["address", "bytes"], implementation, start)
+
+    def add_venue(self, venue: Venue, kind: int) -> None:
+        fields = (
+            venue.name,
+            kind,
+            venue.factory,
+            venue.deployer,
+            bytes.fromhex(venue.init_code_hash[2:]),
+            bytes.fromhex((venue.pool_code_hash or "0x" + "00" * 32)[2:]),
+            venue.fee_pips or 0,
+            venue.enabled,
+        )
+        body = encode(["(string,uint8,address,address,bytes32,bytes32,uint24,bool)"], [fields])
+        data = "0x" + (keccak(text=VENUE)[:4] + body).hex()
+        self.dex._transact({"from": self.dex.owner, "to": self.dex_registry, "data": data})
+
+    def write_manifests(self, directory: Path) -> Path:
+        folder = directory / "31337"
+        folder.mkdir(parents=True, exist_ok=True)
+        addresses = dict(
+            zip(CONTRACTS, (self.manager, self.router, self.dex_registry, self.feeds), strict=True)
+        )
+        for block, (name, address) in enumerate(addresses.items(), 11):
+            implementation = self.implementations.get(name)
+            record = {
+                "contract": name,
+                "address": address,
+                "chain_id": 31337,
+                "block": block,
+                "code_hash": self.code_hash(address),
+                "implementation": implementation,
+                "implementation_code_hash": self.code_hash(implementation) if implementation else None,
+            }
+            (folder / f"{name}.json").write_text(json.dumps(record))
+        return directory
+
+    def code_hash(self, address: str) -> str:
+        return hash_of(bytes.fromhex(self.node.rpc("eth_getCode", address, "latest")[2:]))
+
+    @property
+    def head(self) -> str:
+        return self.node.block()["hash"]
+
+
+@pytest.fixture
+def contracts(local_node: LocalNode) -> Contracts:
+    return Contracts(local_node)
+
+
+def venue(number: int) -> Venue:
+    at = f"0x{number + 1:040x}"
+    if number % 2:
+        return Venue(f"v3 {number}", Protocol.UNISWAP_V3, at, f"0x{number + 7000:040x}", "0x" + "1a" * 32)
+    hashes = ("0x" + "2b" * 32, "0x" + "3c" * 32)
+    return Venue(f"v2 {number}", Protocol.UNISWAP_V2, at, at, *hashes, 2500 + number, number % 4 == 0)
+
+
+async def test_the_registrys_venues_router_and_stop_are_read(contracts: Contracts) -> None:
+    expected = [venue(number) for number in range(53)]
+    for each in expected:
+        # The registry wants contracts at a venue's addresses.
+        for at in (each.factory, each.deployer):
+            contracts.node.rpc("anvil_setCode", at, "0x00")
+        contracts.add_venue(each, 1 if each.protocol is Protocol.UNISWAP_V2 else 2)
+    contracts.dex.send(contracts.dex_registry, "setRouter(address)", contracts.router)
+    before = contracts.head
+    contracts.dex.send(contracts.dex_registry, "emergencyStop()")
+    contracts.dex.send(contracts.dex_registry, "disableVenue(uint256)", 0)
+    async with RpcNode(contracts.node.http) as node:
+        state = await read_registry(node, contracts.dex_registry, before)
+        assert state.venues == tuple(expected)
+        assert (state.router, state.stopped) == (contracts.router, False)
+        after = await read_registry(node, contracts.dex_registry, contracts.head)
+        assert after.stopped
+        assert after.venues[0] == replace(expected[0], enabled=False)
+
+
+async def test_a_missing_registry_is_a_deployment_error(contracts: Contracts) -> None:
+    async with RpcNode(contracts.node.ws) as node:
+        with pytest.raises(DeploymentError, match=r"there is no DexRegistry at 0x0{38}99:"):
+            await read_registry(node, "0x" + "00" * 19 + "99", contracts.head)
+        with pytest.raises(NodeError):
+            await read_registry(node, contracts.router, contracts.head)
+
+
+async def test_feeds_are_read_with_their_reasons(contracts: Contracts) -> None:
+    good, old, low, never = (f"0x{n:040x}" for n in (1, 2, 3, 4))
+    feed = contracts.deploy("WorldFeed", ["uint8", "string", "int256"], 8, "ETH / USD", 3_000 * 10**8)
+    signature = "setFeed(address,address,address,uint32,int256,int256)"
+    for base, staleness, bounds in (
+        (good, 100_000, (1, 10**20)),
+        (old, 60, (1, 10**20)),
+        (low, 100_000, (10**15, 10**20)),
+    ):
+        contracts.dex.send(contracts.feeds, signature, base, USD, feed, staleness, *bounds)
+    contracts.node.rpc("evm_increaseTime", 3600)
+    contracts.node.mine()
+    async with RpcNode(contracts.node.http) as node:
+        quotes = await read_feeds(node, contracts.feeds, [good, old, low, never], contracts.head)
+        nothing = await read_feeds(node, contracts.router, [good], contracts.head)
+        with pytest.raises(NodeError):
+            (await read_feeds(node, contracts.feeds, [good], "0x" + "31" * 32))[good]
+    assert quotes[good].price_e18 == 3_000 * 10**18
+    assert quotes[good].usable
+    statuses = [quotes[token].status for token in (good, old, low, never)]
+    assert statuses == [FeedStatus.OK, FeedStatus.STALE, FeedStatus.OUT_OF_BOUNDS, FeedStatus.MISSING]
+    assert not any(quotes[token].usable for token in (old, low, never))
+    updated = int(contracts.node.block()["timestamp"], 16) - quotes[good].updated_at
+    assert 3600 <= updated < 3700
+    assert nothing[good].status == FeedStatus.CALL_FAILED
+
+
+async def test_a_deployment_that_is_there_is_accepted(contracts: Contracts, tmp_path: Path) -> None:
+    manifests = read_manifests(contracts.write_manifests(tmp_path), 31337)
+    async with RpcNode(contracts.node.http) as node:
+        deployment = await check(node, manifests)
+    assert deployment == deployment_of(manifests)
+    assert (deployment.router, deployment.dex_registry) == (contracts.router, contracts.dex_registry)
+    assert (deployment.price_feed_registry, deployment.block) == (contracts.feeds, 11)
+
+
+async def test_code_that_differs_is_refused_by_name(contracts: Contracts, tmp_path: Path) -> None:
+    manifests = read_manifests(contracts.write_manifests(tmp_path), 31337)
+    node_rpc = contracts.node.rpc
+    async with RpcNode(contracts.node.http) as node:
+
+        async def refused(address: str, code: str, pattern: str) -> None:
+            original = node_rpc("eth_getCode", address, "latest")
+            node_rpc("anvil_setCode", address, code)
+            with pytest.raises(DeploymentError, match=pattern) as caught:
+                await check(node, manifests)
+            assert "\n" not in str(caught.value)
+            node_rpc("anvil_setCode", address, original)
+
+        await refused(contracts.router, "0x00", "ArbitrageRouter at .* has code hash")
+        await refused(contracts.router, "0x", "no ArbitrageRouter at")
+        implementation = contracts.implementations["DexRegistry"]
+        await refused(implementation, "0x00", "DexRegistry implementation at .* has code hash")
+        await check(node, manifests)
+        upgraded = contracts.deploy("DexRegistry")
+        contracts.dex.send(contracts.dex_registry, "upgradeToAndCall(address,bytes)", upgraded, b"")
+        with pytest.raises(DeploymentError, match=f"proxy at {contracts.dex_registry} runs {upgraded}"):
+            await check(node, manifests)
+        contracts.node.rpc("anvil_setChainId", 5)
+        with pytest.raises(DeploymentError, match="of chain 31337 but the node serves chain 5"):
+            await check(node, manifests)
+
+
+Damage = Callable[[dict[str, Any]], Any]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: "not json",
+        lambda record: [],
+        lambda record: record | {"address": "0x12"},
+        lambda record: record | {"address": None},
+        lambda record: record | {"code_hash": "zz"},
+        lambda record: record | {"chain_id": 1},
+        lambda record: record | {"contract": "Other"},
+        lambda record: record | {"block": "11"},
+        lambda record: record | {"implementation": "0x" + "11" * 20, "implementation_code_hash": None},
+    ],
+)
+def test_a_damaged_manifest_is_named(tmp_path: Path, damage: Damage) -> None:
+    folder = tmp_path / "31337"
+    folder.mkdir()
+    for name in CONTRACTS:
+        record = {"contract": name, "address": "0x" + "aa" * 20, "chain_id": 31337, "block": 11}
+        (folder / f"{name}.json").write_text(json.dumps(record | {"code_hash": "0x" + "bb" * 32}))
+    assert read_manifests(tmp_path, 31337)["DexRegistry"].implementation is None
+    path = folder / "DexRegistry.json"
+    damaged = damage(json.loads(path.read_text()))
+    path.write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
+    with pytest.raises(DeploymentError, match=r"DexRegistry\.json"):
+        read_manifests(tmp_path, 31337)
+
+
+def test_a_missing_manifest_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match="deploy the contracts to chain 10 with `ape run deploy` first"):
+        read_manifests(tmp_path, 10)
