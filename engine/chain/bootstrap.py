@@ -162,13 +162,12 @@ async def _read_ticks(
     reading: _Reading, pools: Sequence[PoolRecord]
 ) -> dict[str, list[tuple[int, int, int]]]:
     """By pool, (tick, liquidityNet, liquidityGross) of every tick marked in any word of its bitmap."""
-    windows = reading.windows
+    windows = {pool.address: reading.windows.get(pool.address) for pool in pools}
     words: list[_PoolCall] = [
         (pool, _BITMAP, (word,))
         for pool in pools
-        for word in (
-            windows[pool.address].words if pool.address in windows else tick_words(pool.tick_spacing)
-        )
+        if windows[pool.address] is None
+        for word in tick_words(pool.tick_spacing)
     ]
     bitmaps = await reading.values(words, "tick words")
     marked: list[_PoolCall] = [
@@ -176,8 +175,12 @@ async def _read_ticks(
         for (pool, _, (word,)), bitmap in zip(words, bitmaps, strict=True)
         if bitmap is not None
         for bit in _set_bits(bitmap[0])
-        if pool.address not in windows
-        or windows[pool.address].low <= (256 * word + bit) * pool.tick_spacing <= windows[pool.address].high
+    ]
+    marked += [
+        (pool, _TICK, (tick,))
+        for pool in pools
+        if (window := windows[pool.address]) is not None
+        for tick in window.ticks
     ]
     ticks: dict[str, list[tuple[int, int, int]]] = {}
     for (pool, _, (tick,)), answer in zip(marked, await reading.values(marked), strict=True):

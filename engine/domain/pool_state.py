@@ -35,10 +35,10 @@ class V3PoolState:
 
 @dataclass(frozen=True, slots=True)
 class TickWindow:
-    """What a node with partial state holds of a V3 pool's ticks: bitmap `words`, and the ticks `low` and
-    `high` within which every initialised tick is known."""
+    """What a node with partial state holds of a V3 pool: the initialised `ticks` whose state is there,
+    ascending, and the bounds `low` and `high` between which there are no others."""
 
-    words: tuple[int, ...]
+    ticks: tuple[int, ...]
     low: int
     high: int
 
