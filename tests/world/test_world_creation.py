@@ -15,7 +15,7 @@ from engine.app.world.outbox import calldata
 from engine.app.world.tokens import TOKEN_SPECS, TruePrices
 from engine.app.world.world import BLOCK_TIME_S, GENESIS_TIMESTAMP, open_world
 from engine.domain.market import Protocol
-from engine.market.provenance import pool_address
+from engine.domain.provenance import pool_address
 
 # The init code hashes every mainnet integration has compiled in.
 MAINNET_INIT_CODE_HASHES = {

@@ -22,7 +22,7 @@ from engine.app.world.outbox import Outbox, Sending, calldata
 from engine.app.world.tokens import TruePrices
 from engine.chain.rpc import RpcNode
 from engine.domain.market import PoolRecord, Protocol, Token, Venue
-from engine.market.provenance import pool_address
+from engine.domain.provenance import pool_address
 
 # Depth in millions of US dollars, both sides together, by tokens and fee tier; about mainnet's of early 2025.
 _V2_DEPTHS = {

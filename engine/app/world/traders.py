@@ -35,7 +35,7 @@ _BURN_GAS = 400_000
 # around these medians. Pegged pools are expected to move far less.
 _MEDIAN_PURSE_USD = 25_000.0
 _PURSE_SIGMA = 1.2
-_MEDIAN_MOVE = 0.002
+_MEDIAN_MOVE = 0.003
 _MOVE_SIGMA = 0.8
 _LARGEST_MOVE = 0.015
 _PEGGED_MOVE = 0.1
@@ -81,7 +81,7 @@ class Traders:
 
     async def next_block(self) -> list[Sending]:
         """The swaps and liquidity changes of one block, decided on the latest state."""
-        swapped = self._choose(self._rng.randint(2, 4))
+        swapped = self._choose(self._rng.randint(3, 6))
         resized = self._choose(self._rng.randint(0, 2))
         states = await self._look(swapped + resized)
         sendings = [
