@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,6 @@ from engine.domain.ports import BlockSource
 from engine.market.market import Market
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
-from engine.search.disjoint import choose_disjoint
 from engine.search.finder import Finder
 
 
@@ -154,20 +153,19 @@ class Pipeline:
             self._line.publish(ExecutionResolved(execution))
 
     def _assess(self, found: Sequence[Opportunity], view: RiskView) -> list[Approved]:
-        """Those the risk chain lets pass, best first, no two sharing a pool."""
+        """Those the risk chain lets pass, best first. Each takes its pools: a later one that shares a pool
+        conflicts with it, as with one already in flight."""
         line = self._line
         approved: list[Approved] = []
         for opportunity in found:
             verdict = line.assess(opportunity, view)
             if isinstance(verdict, Refused):
                 line.publish(OpportunityRefused(verdict))
-            else:
-                approved.append(verdict)
-        by_id = {item.opportunity.id: item for item in approved}
-        chosen = [by_id[opportunity.id] for opportunity in choose_disjoint([a.opportunity for a in approved])]
-        for item in chosen:
-            line.publish(OpportunityApproved(item))
-        return chosen
+                continue
+            approved.append(verdict)
+            view = replace(view, in_flight_pools=view.in_flight_pools | set(opportunity.pools))
+            line.publish(OpportunityApproved(verdict))
+        return approved
 
     async def _carry_out(
         self, approved: Sequence[Approved], block: BlockRef, arrived: float

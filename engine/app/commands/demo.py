@@ -1,0 +1,116 @@
+"""`roundtrip demo`: the whole job on an embedded world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from engine.app.demo.running import DemoRun, run_demo
+from engine.app.lifecycle import Stopped, run_until_signalled
+from engine.app.output import err, out, print_json, require_writable, write_json
+from engine.domain.events import BlockFinished, ExecutionResolved, Fact
+from engine.domain.execution import Outcome
+
+
+def demo(
+    blocks: Annotated[int, typer.Option(min=1, max=10_000, help="How many blocks to trade.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same opportunities.")] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
+    directory: Annotated[
+        Path, typer.Option(help="Folder for journal, ledger and manifests; emptied first.")
+    ] = Path(".roundtrip/demo"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")] = False,
+) -> int:
+    """Start a local node with real DEX bytecode, deploy our contracts with Ape, trade for some blocks while
+    seeded traders move prices, report, and stop everything that was started."""
+    require_writable(report)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        phase = progress.add_task("demo", total=None)
+
+        def say(text: str) -> None:
+            err.print(text)
+            progress.update(phase, description=text)
+
+        def watch(fact: Fact) -> None:
+            if isinstance(fact, BlockFinished):
+                progress.update(phase, description="trading", total=blocks, advance=1)
+            elif isinstance(fact, ExecutionResolved) and fact.execution.outcome is not Outcome.LANDED:
+                err.print(f"{fact.execution.outcome.value}: {fact.execution.intent.transaction.hash}")
+
+        try:
+            result = run_until_signalled(run_demo(DemoRun(blocks, seed, directory), say, watch))
+        except Stopped:
+            raise KeyboardInterrupt from None
+    if report is not None:
+        write_json(report, result)
+    if as_json:
+        print_json(result)
+    else:
+        _show(result)
+        out.print(f"ledger: roundtrip ledger show --directory {directory}")
+    return 0 if result["mismatches"] == 0 and result["reverted"] == 0 else 1
+
+
+def _cycle_name(cycle: list[dict[str, Any]]) -> str:
+    return " → ".join(hop["venue"] for hop in cycle)
+
+
+def _show(result: dict[str, Any]) -> None:
+    table = Table(title="Landed arbitrages", title_justify="left", box=None, pad_edge=False)
+    for name in ("block", "cycle", "expected", "simulated", "realised", "gas"):
+        table.add_column(name, justify="left" if name == "cycle" else "right", overflow="fold")
+    for item in result["executions"][:8]:
+        table.add_row(
+            str(item["block"]),
+            _cycle_name(item["cycle"]),
+            item["expected_wei"],
+            item["simulated_wei"],
+            item["realised_wei"],
+            f"{item['gas_used']:,}",
+        )
+    out.print(table)
+    more = len(result["executions"]) - 8
+    if more > 0:
+        out.print(f"… and {more} more, in the ledger and the report")
+    hops = sorted({len(item["cycle"]) for item in result["executions"]})
+    latency = result["latency_ms"]["block_to_submit"]
+    refused = (
+        ", ".join(f"{reason} {count}" for reason, count in result["refused_by_reason"].items()) or "none"
+    )
+    for line in (
+        "",
+        f"chain {result['chain_id']}, seed {result['seed']}: {result['blocks']} blocks, "
+        f"{result['pools']} pools, {result['tokens']} tokens",
+        f"opportunities found {result['opportunities_found']}, approved {result['approved']}, "
+        f"refused: {refused}",
+        f"submitted {result['submitted']}, landed {result['landed']} (cycles of "
+        f"{' and '.join(map(str, hops)) or 'no'} hops), reverted {result['reverted']}, "
+        f"missed {result['missed']}",
+        f"expected {_ether(result['expected_profit_wei'])} ETH, realised "
+        f"{_ether(result['realised_profit_wei'])} ETH, gas {_ether(result['gas_paid_wei'])} ETH",
+        f"block to submit: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms",
+        f"mismatches: {result['mismatches']}",
+    ):
+        out.print(line)
+
+
+def _ether(wei: str) -> str:
+    return f"{int(wei) / 10**18:.6f}"

@@ -1,0 +1,52 @@
+"""What people see: tables and numbers on stdout, progress on stderr, reports in files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from engine.domain.errors import UsageError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(document))
+
+
+def require_writable(path: Path | None) -> None:
+    """Raises UsageError unless a report can be written at `path`; called before the work starts."""
+    if path is None:
+        return
+    parent = path.parent if str(path.parent) else Path(".")
+    if path.is_dir():
+        raise UsageError(f"report path {path} is a directory: name a file")
+    if not parent.is_dir():
+        raise UsageError(f"report path {path} is in a directory that does not exist: create {parent} first")
+    if not os.access(path if path.exists() else parent, os.W_OK):
+        raise UsageError(f"report path {path} cannot be written: choose another")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document whole or not at all. Raises UsageError when the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(document, indent=2) + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UsageError(f"report {path} could not be written: {error.strerror}") from error
+
+
+def show_amount(amount: int, decimals: int, digits: int = 6) -> str:
+    """Base units as a decimal number of whole tokens, cut to `digits` places."""
+    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+    whole, part = divmod(amount, 10**decimals)
+    fraction = f"{part:0{decimals}d}"[:digits] if decimals else ""
+    return f"{sign}{whole:,}" + (f".{fraction}" if fraction else "")

@@ -1,0 +1,78 @@
+"""What a run leaves on disk: the operator's journal and the ledger made from it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+from engine import __version__
+from engine.domain.events import (
+    ExecutionResolved,
+    Fact,
+    OpportunityApproved,
+    OpportunityRefused,
+    PlanSimulated,
+)
+from engine.ledger.book import entries_of
+from engine.ledger.journal import FileJournal, read_executions
+from engine.ledger.reconcile import Reconciled, reconcile
+from engine.storage.database import open_database
+from engine.storage.repository import Repository
+from engine.storage.writer import LedgerWriter
+
+JOURNAL_NAME = "journal-{chain_id}-{operator}.jsonl"
+LEDGER_NAME = "ledger.sqlite"
+
+
+class Records:
+    """Writes facts to the ledger, off the line. `journal` is None in paper mode."""
+
+    def __init__(self, repository: Repository, writer: LedgerWriter, journal: FileJournal | None):
+        self.repository = repository
+        self.writer = writer
+        self.journal = journal
+
+    def take(self, fact: Fact) -> None:
+        """Hand one fact over; never waits."""
+        match fact:
+            case OpportunityRefused():
+                self.writer.record_verdict(fact.refused)
+            case OpportunityApproved():
+                self.writer.record_verdict(fact.approved)
+            case PlanSimulated():
+                self.writer.record_verdict(fact.simulated)
+            case ExecutionResolved():
+                self.writer.record_execution(fact.execution, entries_of(fact.execution))
+
+    def reconcile(self) -> Reconciled:
+        """Bring the ledger level with the journal; call it after recovery."""
+        return reconcile(read_executions(self.journal.path) if self.journal else [], self.repository)
+
+
+@asynccontextmanager
+async def open_records(
+    directory: Path,
+    chain_id: int,
+    mode: str,
+    operator: str | None,
+    on_error: Callable[[Exception], None],
+) -> AsyncIterator[Records]:
+    """The records of one run in `directory`; with an `operator`, its journal too, locked for this process.
+
+    Raises UsageError when the directory cannot be written or another process sends with the same key.
+    """
+    with ExitStack() as stack:
+        journal = None
+        if operator is not None:
+            name = JOURNAL_NAME.format(chain_id=chain_id, operator=operator)
+            journal = stack.enter_context(FileJournal(directory / name))
+        engine = open_database(directory / LEDGER_NAME)
+        stack.callback(engine.dispose)
+        repository = Repository(engine)
+        run_id = repository.start_run(mode, chain_id, __version__)
+        writer = LedgerWriter(repository, run_id, on_error=on_error)
+        try:
+            yield Records(repository, writer, journal)
+        finally:
+            await writer.close()
