@@ -79,8 +79,9 @@ def decode(logs: Iterable[Mapping[str, Any]], pool_row: Mapping[str, int]) -> De
     unknown = 0
     for log in logs:
         topics = log.get("topics")
-        first = topics[0] if isinstance(topics, list) and topics else None
-        decoder = _DECODERS.get(first) if isinstance(first, str) else None
+        if not isinstance(topics, list) or not topics or not isinstance(topics[0], str):
+            continue
+        decoder = _DECODERS.get(topics[0])
         if decoder is None:
             continue
         emitter = log.get("address")

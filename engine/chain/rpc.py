@@ -309,9 +309,10 @@ def _reason(error: BaseException, timeout_s: float) -> str:
             return "the TLS handshake failed"
         if isinstance(seen, FileNotFoundError):
             return "no such socket"
-        status = getattr(getattr(seen, "response", None), "status_code", None)
-        if status is not None or hasattr(seen, "status_code"):
-            return f"it answered HTTP {status if status is not None else seen.status_code}"
+        # websockets' legacy client puts the status on the error, its successor on the response.
+        status = getattr(getattr(seen, "response", seen), "status_code", None)
+        if status is not None:
+            return f"it answered HTTP {status}"
         if isinstance(seen, ConnectionError):
             return "the connection was cut"
         seen = seen.__cause__ or getattr(seen, "os_error", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -65,7 +65,7 @@ class LiveBlockSource:
         """The block yielded last (at first, `start`)."""
         return self._yielded[-1]
 
-    async def blocks(self) -> AsyncIterator[RawBlock]:
+    async def blocks(self) -> AsyncGenerator[RawBlock, None]:
         """Blocks in chain order, endlessly. Closing the iterator or cancelling its task leaves nothing
         running; the node stays open."""
         down = False
@@ -85,7 +85,7 @@ class LiveBlockSource:
                 down = True
                 await asyncio.sleep(next(backoff))
 
-    async def _follow(self) -> AsyncIterator[RawBlock | None]:
+    async def _follow(self) -> AsyncGenerator[RawBlock | None, None]:
         """Blocks until the node fails. None says that the node answered and has nothing new."""
         async with aclosing(self._heads()) as heads:
             async for head in heads:
@@ -97,7 +97,7 @@ class LiveBlockSource:
                 if not fresh:
                     yield None
 
-    async def _heads(self) -> AsyncIterator[Header]:
+    async def _heads(self) -> AsyncGenerator[Header, None]:
         if not self._node.can_subscribe:
             while True:
                 yield await self._latest()
@@ -119,7 +119,7 @@ class LiveBlockSource:
                 # A burst is handled from its newest head; those before it come as a gap.
                 yield header(stream.latest() or raw)
 
-    async def _advance(self, head: Header) -> AsyncIterator[RawBlock]:
+    async def _advance(self, head: Header) -> AsyncGenerator[RawBlock, None]:
         """Yield the blocks from the last one yielded to `head`."""
         if head.ref.number < self._yielded[0].number:
             # Older than anything we remember: a node still catching up. Nothing can be told from it.

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from web3.exceptions import ProviderConnectionError, Web3Exception
@@ -66,7 +66,8 @@ class _Correlated(PersistentConnectionProvider):
     """A persistent connection whose responses resolve the futures of their requests."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, max_connection_retries=1, **kwargs)
+        super().__init__(*args, **kwargs)
+        self._max_connection_retries = 1
         self.logger = _quiet
         self._pending: dict[int, tuple[asyncio.Future[Any], Notifications | None]] = {}
         self._streams: dict[str, Notifications] = {}
@@ -100,7 +101,7 @@ class _Correlated(PersistentConnectionProvider):
         if not self.alive:
             raise ProviderConnectionError("the connection is closed")
         request = self.form_request(method, params)
-        key = int(request["id"])
+        key = cast(int, request["id"])
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending[key] = (future, stream)
         try:

@@ -66,7 +66,8 @@ class Follower:
 
     def assert_equals_node(self) -> None:
         assert self.chain[0] == self.start
-        for block in self.chain:
+        # A restarted anvil reports its genesis with a new timestamp, though block 1 still extends the old one.
+        for block in self.chain[1:]:
             assert self.node.block(hex(block.number))["hash"] == block.hash
 
     async def heard(self, fact: str, times: int) -> None:
