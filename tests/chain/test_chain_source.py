@@ -66,7 +66,7 @@ class Follower:
 
     def assert_equals_node(self) -> None:
         assert self.chain[0] == self.start
-        # A restarted anvil reports its genesis with a new timestamp, though block 1 still extends the old one.
+        # A restarted anvil gives its genesis a new timestamp, though block 1 still extends the old one.
         for block in self.chain[1:]:
             assert self.node.block(hex(block.number))["hash"] == block.hash
 
