@@ -2,7 +2,8 @@
 
 A block folder `<number>/` holds `block.json` (a JSON-RPC block with full transactions), `pre_state.json`
 (`{address: {basic: {balance, nonce}, code_hash, code, storage}}`, as it was before the block),
-`bytecodes.json` (`{code hash: {"bytecode": hex}}`) and, optionally, `logs_replayed.json` (`[{i, a, t, d}]`).
+`bytecodes.json` (`{code hash: {"bytecode": hex, "original_len": n}}`) and, optionally, `logs_replayed.json`
+(`[{i, a, t, d}]`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from eth_utils import keccak
 
 from engine.domain.errors import UsageError
 
 _HEX = re.compile(r"0x[0-9a-fA-F]*\Z")
 _MAX_FILE_BYTES = 1 << 30
+_MAX_PADDING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ def _block(raw: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     for name in ("number", "timestamp", "gasLimit"):
         _quantity(header.get(name), name)
     _hex_of(header.get("miner"), 20, "miner")
+    _hex_of(header.get("parentHash"), 32, "parentHash")
     if header.get("baseFeePerGas") is not None:
         _quantity(header["baseFeePerGas"], "baseFeePerGas")
     if not 0 < _quantity(header["timestamp"], "timestamp") < 1 << 40:
@@ -187,9 +191,23 @@ def _codes(raw: Any) -> dict[str, bytes]:
     codes = {}
     for code_hash, entry in _mapping(raw, "the file").items():
         text = entry.get("bytecode") if isinstance(entry, dict) else entry
-        code = _hex_of(text, None, f"code {code_hash}")
-        codes[_hex_of(code_hash, 32, "code hash")] = bytes.fromhex(code[2:])
+        code = bytes.fromhex(_hex_of(text, None, f"code {code_hash}")[2:])
+        length = entry.get("original_len") if isinstance(entry, dict) else None
+        wanted = _hex_of(code_hash, 32, "code hash")
+        codes[wanted] = _unpadded(code, length, wanted)
     return codes
+
+
+def _unpadded(code: bytes, length: Any, code_hash: str) -> bytes:
+    """The code that hashes to `code_hash`: some recorders store it with zeros behind it."""
+    lengths = [length] if isinstance(length, int) else []
+    lengths += range(len(code), len(code) - _MAX_PADDING - 1, -1)
+    for candidate in lengths:
+        if 0 <= candidate <= len(code) and not any(code[candidate:]):
+            trimmed = code[:candidate]
+            if "0x" + keccak(trimmed).hex() == code_hash:
+                return trimmed
+    raise _Bad(f"code {code_hash} does not hash to its name")
 
 
 def _state(raw: Any, codes: Mapping[str, bytes]) -> State:
