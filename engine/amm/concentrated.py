@@ -88,33 +88,32 @@ def _output_between(price, target, liquidity, zero_for_one):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _step_in_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
+    """One exact-in step: (status, price after, gross input, output); gross is amountIn + feeAmount."""
     amount_in = _input_between(price, target, liquidity, zero_for_one)
-    fee = _fee_on_top(amount_in, fee_pips)
-    # remaining >= amount_in + fee exactly when remaining less its fee covers amount_in.
-    if remaining >= amount_in + fee:
-        amount_out = _output_between(price, target, liquidity, zero_for_one)
-        return OK, target, amount_in, amount_out, fee
+    gross = amount_in + _fee_on_top(amount_in, fee_pips)
+    # remaining >= gross exactly when remaining less its fee covers amount_in.
+    if remaining >= gross:
+        return OK, target, gross, _output_between(price, target, liquidity, zero_for_one)
     less_fee = _less_fee(remaining, fee_pips)
     status, after = next_price_from_input_nb(price, liquidity, less_fee, zero_for_one)
     if status != OK:
-        return status, price, to_u256(_ZERO), to_u256(_ZERO), to_u256(_ZERO)
-    # The price stops short of the target, so whatever the price move did not take is fee.
-    amount_in = _input_between(price, after, liquidity, zero_for_one)
-    amount_out = _output_between(price, after, liquidity, zero_for_one)
-    return OK, after, amount_in, amount_out, remaining - amount_in
+        return status, price, to_u256(_ZERO), to_u256(_ZERO)
+    # Rounding keeps the price short of the target, and then all that the move did not take is fee.
+    return OK, after, remaining, _output_between(price, after, liquidity, zero_for_one)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _step_out_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
+    """One exact-out step: (status, price after, gross input, output)."""
     amount_out = _output_between(price, target, liquidity, zero_for_one)
     after = target
     if remaining < amount_out:
         status, after = next_price_from_output_nb(price, liquidity, remaining, zero_for_one)
         if status != OK:
-            return status, price, to_u256(_ZERO), to_u256(_ZERO), to_u256(_ZERO)
+            return status, price, to_u256(_ZERO), to_u256(_ZERO)
         amount_out = remaining
     amount_in = _input_between(price, after, liquidity, zero_for_one)
-    return OK, after, amount_in, amount_out, _fee_on_top(amount_in, fee_pips)
+    return OK, after, amount_in + _fee_on_top(amount_in, fee_pips), amount_out
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -126,8 +125,15 @@ def swap_step_nb(price, target, liquidity, remaining, fee_pips, exact_in):
     """
     zero_for_one = price >= target
     if exact_in:
-        return _step_in_nb(price, target, liquidity, remaining, fee_pips, zero_for_one)
-    return _step_out_nb(price, target, liquidity, remaining, fee_pips, zero_for_one)
+        status, after, gross, amount_out = _step_in_nb(
+            price, target, liquidity, remaining, fee_pips, zero_for_one
+        )
+    else:
+        status, after, gross, amount_out = _step_out_nb(
+            price, target, liquidity, remaining, fee_pips, zero_for_one
+        )
+    amount_in = _input_between(price, after, liquidity, zero_for_one)
+    return status, after, amount_in, amount_out, gross - amount_in
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -219,18 +225,18 @@ def _swap_loop(pool, ticks, nets, start, count, known_low, known_high, zero_for_
         if (stop_price < limit) if zero_for_one else (stop_price > limit):
             target = limit
         if exact_in:
-            status, after, step_in, step_out, fee = _step_in_nb(
+            status, after, step_in, step_out = _step_in_nb(
                 price, target, liquidity, remaining, fee_pips, zero_for_one
             )
         else:
-            status, after, step_in, step_out, fee = _step_out_nb(
+            status, after, step_in, step_out = _step_out_nb(
                 price, target, liquidity, remaining, fee_pips, zero_for_one
             )
         if status == OK and _leaves_known(stop, after, known_low, known_high, zero_for_one):
             status = np.int64(OUT_OF_KNOWN)
         if status != OK:
             return np.int64(status), zero, zero, price, liquidity, tick
-        total_in = total_in + step_in + fee
+        total_in = total_in + step_in
         total_out = total_out + step_out
         remaining = amount - (total_in if exact_in else total_out)
         if after == stop_price:
