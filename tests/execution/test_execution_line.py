@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from router_bench import RouterBench
+from router_bench import RouterBench, calldata
 
 from engine.chain.keys import LocalSigner
 from engine.chain.logs import token_delta
@@ -152,7 +152,7 @@ async def test_a_trade_that_lost_its_profit_reverts_and_is_booked_as_gas_only(li
     bench = line.bench
     intent = await line.send(["v2y", "v2x"])
     rival = {"from": bench.owner, "to": bench.a, "gas": hex(100_000), "gasPrice": hex(10**12)}
-    data = bench_calldata(bench)
+    data = calldata("transfer(address,uint256)", (bench.pools["v2x"].address, 10**18))
     # The rival's transactions must be mined first.
     bench.rpc("anvil_dropTransaction", intent.transaction.hash)
     bench.rpc("eth_sendTransaction", {**rival, "data": data})
@@ -165,12 +165,6 @@ async def test_a_trade_that_lost_its_profit_reverts_and_is_booked_as_gas_only(li
     assert {entry.token for entry in entries} == {"native"}
     assert sum(entry.amount for entry in entries) == 0
     assert execution.gas_paid_wei > 0
-
-
-def bench_calldata(bench: RouterBench) -> str:
-    from router_bench import calldata
-
-    return calldata("transfer(address,uint256)", (bench.pools["v2x"].address, 10**18))
 
 
 async def test_an_unmined_trade_is_cancelled_and_missed(line: Line, signer: LocalSigner):
