@@ -50,3 +50,8 @@ def show_amount(amount: int, decimals: int, digits: int = 6) -> str:
     whole, part = divmod(amount, 10**decimals)
     fraction = f"{part:0{decimals}d}"[:digits] if decimals else ""
     return f"{sign}{whole:,}" + (f".{fraction}" if fraction else "")
+
+
+def say(text: str) -> None:
+    """One line on stdout, never wrapped: hashes stay whole."""
+    out.print(text, soft_wrap=True)
