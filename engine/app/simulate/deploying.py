@@ -29,13 +29,10 @@ async def deploy(
     The node's first development account pays. Raises DeploymentError with the script's last line when it
     fails, ConfigError when Ape is not installed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    listing = folder / "venues.json"
-    listing.write_text(json.dumps([asdict(venue) for venue in venues]))
     command = [
         *(_ape(), "run", "deploy", "--network", url),
         *("--operator", operator, "--vault", vault),
-        *("--venues", str(listing), "--out", str(folder)),
+        *("--venues", str(_listing(venues, folder)), "--out", str(folder)),
     ]
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -59,6 +56,13 @@ async def deploy(
         lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
         raise DeploymentError(f"`ape run deploy` failed: {' '.join(lines[-2:])[:400]}")
     return await check(node, read_manifests(folder, chain_id))
+
+
+def _listing(venues: Sequence[Venue], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    listing = folder / "venues.json"
+    listing.write_text(json.dumps([asdict(venue) for venue in venues]))
+    return listing
 
 
 def _ape() -> str:
