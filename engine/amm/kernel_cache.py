@@ -51,9 +51,8 @@ def use_kernel_cache(base_dir: str | Path | None = None) -> Path:
     if not _writable(folder):
         folder = Path(tempfile.mkdtemp(prefix="roundtrip-kernels-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    # numba reads its settings again from the environment whenever that has changed.
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    numba.config.CACHE_DIR = str(folder)
+    numba.config.reload_config()
     return folder
 
 

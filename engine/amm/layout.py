@@ -7,7 +7,7 @@ liquidity and liquidityNet (two's complement), four for sqrt prices and amounts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,21 +116,20 @@ def allocate(pool_capacity: int, tick_capacity: int) -> PoolArrays:
     )
 
 
-_ARENA_FIELDS = frozenset(("arena_tick", "arena_net", "arena_gross"))
-
-
 def grow(pools: PoolArrays, pool_capacity: int, tick_capacity: int) -> PoolArrays:
     """A copy with at least the given capacities; existing rows keep their index and contents."""
     larger = allocate(max(pool_capacity, len(pools.kind)), max(tick_capacity, len(pools.arena_tick)))
-    for name, old, new in zip(PoolArrays._fields, pools, larger, strict=True):
-        count = len(pools.arena_tick) if name in _ARENA_FIELDS else len(pools.kind)
-        new[:count] = old
+    for name in PoolArrays._fields:
+        old: NDArray = getattr(pools, name)
+        new: NDArray = getattr(larger, name)
+        new[: len(old)] = old
     return larger
 
 
 def copy_pools(pools: PoolArrays) -> PoolArrays:
     """A deep copy, sharing no memory."""
-    return PoolArrays(*(array.copy() for array in pools))
+    copies: list[Any] = [array.copy() for array in pools]
+    return PoolArrays(*copies)
 
 
 def allocate_events(count: int) -> StateEvents:

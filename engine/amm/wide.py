@@ -27,6 +27,11 @@ DOUBLE_LIMB = ir.IntType(128)
 LIMB_SHIFT = ir.Constant(DOUBLE_LIMB, 64)
 
 
+def instruction(function: Callable) -> Any:
+    """numba's `intrinsic`, typed as what it makes: a compiled function without the typing context."""
+    return intrinsic(function)
+
+
 class WideUnsigned(types.Type):
     """The numba type of an unsigned integer of `bits` bits."""
 
@@ -126,14 +131,11 @@ def join_limbs(builder: ir.IRBuilder, limbs: list[ir.Value], bits: int) -> ir.Va
 
 
 def _converter(bits: int) -> Any:
-    @intrinsic
+    @instruction
     def convert(typingctx, value):
-        if isinstance(value, WideUnsigned):
-            source = value
-        elif isinstance(value, types.Integer):
-            source = types.uint64
-        else:
+        if not isinstance(value, (WideUnsigned, types.Integer)):
             return None
+        source = value if isinstance(value, WideUnsigned) else types.uint64
 
         def codegen(context, builder, sig, args):
             return resize(builder, args[0], bits)
@@ -151,7 +153,7 @@ def constant(bits: int, value: int) -> Any:
     if not 0 <= value < 1 << bits:
         raise OverflowError(f"{value} does not fit {bits} unsigned bits")
 
-    @intrinsic
+    @instruction
     def wide_constant(typingctx):
         def codegen(context, builder, sig, args):
             return ir.Constant(ir.IntType(bits), value)
@@ -167,13 +169,13 @@ def _maker(bits: int) -> Any:
 
     if bits == 128:
 
-        @intrinsic
+        @instruction
         def make(typingctx, limb0, limb1):
             return U128(types.uint64, types.uint64), codegen
 
     else:
 
-        @intrinsic
+        @instruction
         def make(typingctx, limb0, limb1, limb2, limb3):
             return U256(types.uint64, types.uint64, types.uint64, types.uint64), codegen
 
@@ -185,7 +187,7 @@ make_u256 = _maker(256)
 
 
 def _limb_getter(index: int) -> Any:
-    @intrinsic
+    @instruction
     def limb(typingctx, value):
         if not isinstance(value, WideUnsigned):
             return None
@@ -204,7 +206,7 @@ def _limb_getter(index: int) -> Any:
 limb0, limb1, limb2, limb3, limb4, limb5, limb6, limb7 = (_limb_getter(k) for k in range(8))
 
 
-@intrinsic
+@instruction
 def leading_zeros(typingctx, value):
     """Leading zero bits of a uint64, as uint64; 64 for zero."""
 
@@ -214,7 +216,7 @@ def leading_zeros(typingctx, value):
     return types.uint64(types.uint64), codegen
 
 
-@intrinsic
+@instruction
 def trailing_zeros(typingctx, value):
     """Trailing zero bits of a uint64, as uint64; 64 for zero."""
 
@@ -224,7 +226,7 @@ def trailing_zeros(typingctx, value):
     return types.uint64(types.uint64), codegen
 
 
-@intrinsic
+@instruction
 def to_float(typingctx, value):
     """The nearest float64 of a wide integer, for estimates."""
     if not isinstance(value, WideUnsigned):
@@ -264,7 +266,7 @@ def _multiplier(left_bits: int, right_bits: int, result_bits: int) -> Any:
     left = BY_WIDTH.get(left_bits, types.uint64)
     right = BY_WIDTH.get(right_bits, types.uint64)
 
-    @intrinsic
+    @instruction
     def multiply(typingctx, x, y):
         def codegen(context, builder, sig, args):
             limbs = emit_product(

@@ -20,6 +20,7 @@ from engine.amm.wide import (
     DOUBLE_LIMB,
     LIMB,
     LIMB_SHIFT,
+    instruction,
     join_limbs,
     limb0,
     limb1,
@@ -35,8 +36,7 @@ _ZERO = np.uint64(0)
 # Scratch memory on the stack: the digits of numerator and quotient, indexed at run time.
 
 
-@intrinsic(prefer_literal=True)
-def stack_limbs(typingctx, count):
+def _stack_limbs(typingctx, count):
     """A stack buffer of `count` (a literal) limbs."""
     if not isinstance(count, types.IntegerLiteral):
         return None
@@ -48,11 +48,14 @@ def stack_limbs(typingctx, count):
     return types.voidptr(types.IntegerLiteral(count.literal_value)), codegen
 
 
+stack_limbs: Any = intrinsic(prefer_literal=True)(_stack_limbs)
+
+
 def _address(builder: ir.IRBuilder, buffer: ir.Value, index: ir.Value) -> ir.Value:
     return builder.gep(builder.bitcast(buffer, LIMB.as_pointer()), [index])
 
 
-@intrinsic
+@instruction
 def get_limb(typingctx, buffer, index):
     def codegen(context, builder, sig, args):
         return builder.load(_address(builder, *args))
@@ -60,7 +63,7 @@ def get_limb(typingctx, buffer, index):
     return types.uint64(types.voidptr, types.int64), codegen
 
 
-@intrinsic
+@instruction
 def set_limb(typingctx, buffer, index, value):
     def codegen(context, builder, sig, args):
         builder.store(args[2], _address(builder, args[0], args[1]))
@@ -69,7 +72,7 @@ def set_limb(typingctx, buffer, index, value):
     return types.void(types.voidptr, types.int64, types.uint64), codegen
 
 
-@intrinsic
+@instruction
 def set_limbs(typingctx, buffer, value):
     """Write a wide value's limbs to the start of the buffer, little-endian whatever the machine."""
 
@@ -82,7 +85,7 @@ def set_limbs(typingctx, buffer, value):
 
 
 def _limbs_reader(bits: int) -> Any:
-    @intrinsic
+    @instruction
     def read(typingctx, buffer):
         def codegen(context, builder, sig, args):
             limbs = [
@@ -187,7 +190,7 @@ def _emit_digit_n(b, count, remainder, limb, divisor, v):
     tops_equal = b.icmp_unsigned(
         "==", _pair(b, remainder[-1], remainder[-2]), _pair(b, divisor[-1], divisor[-2])
     )
-    digit, _ = _emit_digit_2(b, *remainder[:-4:-1], divisor[-1], divisor[-2], v)
+    digit, _ = _emit_digit_2(b, remainder[-1], remainder[-2], remainder[-3], divisor[-1], divisor[-2], v)
     digit = b.select(tops_equal, ir.Constant(LIMB, -1), digit)
     carry = None
     product = []
@@ -214,7 +217,7 @@ def _emit_digit_n(b, count, remainder, limb, divisor, v):
 
 
 def _digit_intrinsic(count: int) -> Any:
-    @intrinsic
+    @instruction
     def next_digit(typingctx, remainder, limb, divisor, v):
         row = types.UniTuple(types.uint64, count)
 
