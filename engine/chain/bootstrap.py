@@ -19,6 +19,7 @@ from engine.chain.calls import (
     require_canonical,
 )
 from engine.chain.metadata import read_tokens
+from engine.chain.tick_lens import WORDS_PER_CALL, decode_lens, lens_call
 from engine.chain.wire import octets
 from engine.domain.errors import NodeError
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Venue
@@ -30,6 +31,7 @@ Progress = Callable[[str, int, int], None]
 
 _POOLS_PER_BATCH = 50
 _CALLS_PER_BATCH = 1000
+_SPANS_PER_BATCH = 50
 _RESERVES = View.of("getReserves()", "uint112", "uint112", "uint32")
 # The last fields of slot0 differ between forks (Pancake widens feeProtocol); these two do not.
 _SLOT0 = View.of("slot0()", "uint160", "int24")
@@ -102,7 +104,7 @@ class _Reading:
         self.refused |= verdicts
         return [pool for pool in pools if pool.address not in verdicts]
 
-    async def values(self, calls: Sequence[_PoolCall], what: str = "") -> list[tuple[Any, ...] | None]:
+    async def values(self, calls: Sequence[_PoolCall]) -> list[tuple[Any, ...] | None]:
         """Decoded answers, one per call; None for a call that failed, whose pool is refused."""
         results: list[tuple[Any, ...] | None] = []
         for part in chunks(len(calls), _CALLS_PER_BATCH):
@@ -115,9 +117,30 @@ class _Reading:
             for at, answer in zip(part, answers, strict=True):
                 pool, view, _ = calls[at]
                 results.append(self._decoded(pool, view, answer))
-            if what:
-                self._progress(what, part.stop, len(calls))
         return results
+
+    async def bitmaps(self, pools: Sequence[PoolRecord]) -> list[tuple[PoolRecord, int, int]]:
+        """(pool, word position, bits) of every bitmap word with a bit set, by pool and ascending position."""
+        spans = [(pool, part) for pool in pools for part in _word_spans(pool.tick_spacing)]
+        found: list[tuple[PoolRecord, int, int]] = []
+        done, total = 0, sum(len(words) for _, words in spans)
+        for part in chunks(len(spans), _SPANS_PER_BATCH):
+            answers = await self._node.batch(
+                [lens_call(spans[at][0].address, spans[at][1], self._block.hash) for at in part]
+            )
+            for at, answer in zip(part, answers, strict=True):
+                pool, words = spans[at]
+                found.extend((pool, *entry) for entry in await self._span(pool, words, answer))
+                done += len(words)
+            self._progress("tick words", done, total)
+        return found
+
+    async def _span(self, pool: PoolRecord, words: range, answer: Any) -> list[tuple[int, int]]:
+        """A span's words; asked one by one where the node does not run the lens."""
+        if not isinstance(answer, NodeError):
+            return decode_lens(answer, words)
+        singly = await self.values([(pool, _BITMAP, (word,)) for word in words])
+        return [(word, bits[0]) for word, bits in zip(words, singly, strict=True) if bits and bits[0]]
 
     def _decoded(self, pool: PoolRecord, view: View, answer: Any) -> tuple[Any, ...] | None:
         if isinstance(answer, NodeError):
@@ -162,25 +185,10 @@ async def _read_ticks(
     reading: _Reading, pools: Sequence[PoolRecord]
 ) -> dict[str, list[tuple[int, int, int]]]:
     """By pool, (tick, liquidityNet, liquidityGross) of every tick marked in any word of its bitmap."""
-    windows = {pool.address: reading.windows.get(pool.address) for pool in pools}
-    words: list[_PoolCall] = [
-        (pool, _BITMAP, (word,))
-        for pool in pools
-        if windows[pool.address] is None
-        for word in tick_words(pool.tick_spacing)
-    ]
-    bitmaps = await reading.values(words, "tick words")
     marked: list[_PoolCall] = [
         (pool, _TICK, ((256 * word + bit) * pool.tick_spacing,))
-        for (pool, _, (word,)), bitmap in zip(words, bitmaps, strict=True)
-        if bitmap is not None
-        for bit in _set_bits(bitmap[0])
-    ]
-    marked += [
-        (pool, _TICK, (tick,))
-        for pool in pools
-        if (window := windows[pool.address]) is not None
-        for tick in window.ticks
+        for pool, word, bits in await reading.bitmaps(pools)
+        for bit in _set_bits(bits)
     ]
     ticks: dict[str, list[tuple[int, int, int]]] = {}
     for (pool, _, (tick,)), answer in zip(marked, await reading.values(marked), strict=True):
@@ -194,6 +202,11 @@ def tick_words(spacing: int) -> range:
     """Positions of the bitmap words that can hold an initialised tick (TickBitmap.position)."""
     lowest, highest = -(-MIN_TICK // spacing), MAX_TICK // spacing
     return range(lowest >> 8, (highest >> 8) + 1)
+
+
+def _word_spans(spacing: int) -> list[range]:
+    words = tick_words(spacing)
+    return [words[part.start : part.stop] for part in chunks(len(words), WORDS_PER_CALL)]
 
 
 def _provenance_verdicts(pools: Sequence[PoolRecord], venues: Sequence[Venue]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from engine.chain.bootstrap import bootstrap, tick_words
 from engine.chain.discovery import discover
 from engine.chain.metadata import read_tokens
 from engine.chain.rpc import RpcNode
+from engine.chain.tick_lens import decode_lens
 from engine.chain.wire import header
 from engine.domain.errors import NodeError
 from engine.domain.market import BlockRef, PoolRecord
@@ -266,3 +267,64 @@ async def test_discovery_of_chosen_tokens_only(local_dex: LocalDex) -> None:
         assert [pool.address for pool in found.pools] == [dex.pools[2]]
         assert (await discover(node, dex.venues, block.number + 1, block)).pools == []
         assert (await discover(node, [], 0, block)).pools == []
+
+
+class CountingNode(RpcNode):
+    """A real node and the number of calls it was asked in batches."""
+
+    calls = 0
+
+    async def batch(self, calls: Any) -> list[Any]:
+        self.calls += len(calls)
+        return await super().batch(calls)
+
+
+class LenslessNode(CountingNode):
+    """A real node that runs no creation code in eth_call, as some chains do not."""
+
+    async def batch(self, calls: Any) -> list[Any]:
+        answers = await CountingNode.batch(self, calls)
+        return [
+            NodeError("creation is not supported")
+            if method == "eth_call" and "to" not in params[0]
+            else answer
+            for (method, params), answer in zip(calls, answers, strict=True)
+        ]
+
+
+async def test_bitmaps_read_word_by_word_are_the_same(local_dex: LocalDex) -> None:
+    dex = local_dex
+    edge = 887272
+    for lower, upper in ((-edge, -edge + 1), (edge - 1, edge), (-1, 0), (-256, 255), (-257, 256)):
+        dex.mint(dex.pools[1], lower, upper, 10**6)
+    block = header(dex.node.block()).ref
+    async with CountingNode(dex.node.ws) as node, LenslessNode(dex.node.ws) as lensless:
+        pools = (await discover(node, dex.venues, 0, block)).pools
+        by_lens = await bootstrap(node, pools, dex.venues, block)
+        one_by_one = await bootstrap(lensless, pools, dex.venues, block)
+    assert by_lens == one_by_one
+    assert node.calls < 100 < 7_000 < lensless.calls
+    state = next(state for state in by_lens.pools if state.pool.address == dex.pools[1])
+    assert isinstance(state, V3PoolState)
+    assert state.ticks == dex.ticks(dex.pools[1])
+    assert {tick for tick, _, _ in state.ticks} >= {-edge, edge, -1, 0, 255, 256, -256, -257}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "0x",
+        "0x01",
+        "0x00ff",
+        "0x00" + "0005" + "11" * 31,
+        "0x00" + ("0005" + "11" * 32) * 2,
+        "0x000009" + "11" * 32,
+    ],
+)
+def test_a_lens_answer_that_cannot_be_is_refused(answer: str) -> None:
+    assert decode_lens("0x00" + "fffe" + "00" * 31 + "80" + "0005" + "11" * 32, range(-3, 9)) == [
+        (-2, 128),
+        (5, int("11" * 32, 16)),
+    ]
+    with pytest.raises(NodeError, match="malformed"):
+        decode_lens(answer, range(-3, 9))
