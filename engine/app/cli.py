@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import stamina
+import stamina.instrumentation
 import typer
 from typer.exceptions import TyperException
 
@@ -120,4 +122,6 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Console-script entry."""
+    # Its default hook writes every retry to stdout, which belongs to results.
+    stamina.instrumentation.set_on_retry_hooks([])
     sys.exit(run_cli())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,7 @@ class Session:
     market: Market = field(default_factory=Market)
     venues: tuple[Venue, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, PoolRecord] = field(default_factory=dict)
     pipeline: Pipeline | None = None
     source: LiveBlockSource | None = None
 
@@ -124,11 +125,12 @@ class Session:
         done = 0
         while blocks is None or done < blocks:
             try:
-                async for raw in self.source.blocks():
-                    await self.pipeline.on_block(raw)
-                    done += 1
-                    if blocks is not None and done >= blocks:
-                        return
+                async with aclosing(self.source.blocks()) as stream:
+                    async for raw in stream:
+                        await self.pipeline.on_block(raw)
+                        done += 1
+                        if blocks is not None and done >= blocks:
+                            return
             except ReorgTooDeep as error:
                 self.observe("resync", {"reason": str(error)})
                 await self.synchronise()
@@ -212,13 +214,17 @@ class Session:
         created = decode_creations(raw.logs, self.venues)
         self.refused |= dict(created.refused)
         tradable = self._tradable()
-        wanted = [pool for pool in created.pools if tradable is None or tradable.issuperset(pool.tokens)]
+        for pool in created.pools:
+            if tradable is None or tradable.issuperset(pool.tokens):
+                self.unread[pool.address] = pool
         market = self.market
         lost = [row for row in market.quarantined if market.tables.stale[row]][:_MAX_REREADS_PER_BLOCK]
-        wanted += [market.pools[row] for row in lost]
+        wanted = [*self.unread.values(), *(market.pools[row] for row in lost)]
         if not wanted:
             return ()
+        # A node that fails here leaves them to the next block.
         reading = await bootstrap(self.node, wanted, self.venues, raw.block)
+        self.unread.clear()
         self.refused |= reading.refused
         return load(market, reading)
 

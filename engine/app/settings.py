@@ -220,3 +220,10 @@ def masked(settings: Settings) -> dict[str, Any]:
     shown = settings.model_dump(mode="json")
     shown["chain"]["rpc_url"] = redact_url(settings.chain.rpc_url)
     return shown
+
+
+def with_rpc_url(settings: Settings, url: str) -> Settings:
+    """The settings with another node. Raises ConfigError for a malformed address."""
+    raw = settings.model_dump()
+    raw["chain"]["rpc_url"] = url
+    return build_settings(raw, "--rpc")

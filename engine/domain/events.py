@@ -75,6 +75,14 @@ class BlockFinished:
     elapsed_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class BlockSkipped:
+    """The node failed while the block was in the line; nothing more is decided on it."""
+
+    block: BlockRef
+    reason: str
+
+
 Fact = (
     BlockApplied
     | PoolQuarantined
@@ -84,4 +92,5 @@ Fact = (
     | PlanSubmitted
     | ExecutionResolved
     | BlockFinished
+    | BlockSkipped
 )

@@ -9,6 +9,7 @@ from typing import Any
 from engine.domain.events import (
     BlockApplied,
     BlockFinished,
+    BlockSkipped,
     ExecutionResolved,
     Fact,
     OpportunityApproved,
@@ -55,6 +56,8 @@ class Telemetry:
                 self.block_applied(fact)
             case BlockFinished():
                 self.block_finished(fact)
+            case BlockSkipped():
+                self.block_skipped(fact)
             case PoolQuarantined():
                 self.pool_quarantined(fact)
             case OpportunityRefused():
@@ -101,6 +104,10 @@ class Telemetry:
             elapsed_ms=round(fact.elapsed_ms, 2),
         )
 
+    def block_skipped(self, fact: BlockSkipped) -> None:
+        self.counts["block_skipped"] += 1
+        self.log.warning("block_skipped", block=fact.block.number, reason=fact.reason)
+
     def pool_quarantined(self, fact: PoolQuarantined) -> None:
         self.counts["pool_quarantined"] += 1
         self.log.warning("pool_quarantined", block=fact.block.number, pool=fact.pool, reason=fact.reason)
@@ -110,7 +117,7 @@ class Telemetry:
         self.counts["refused"] += 1
         self.refused_by_reason[refused.reason.value] += 1
         last = refused.results[-1]
-        self.log.info(
+        self.log.debug(
             "opportunity_refused",
             id=refused.opportunity.id,
             block=refused.opportunity.block.number,

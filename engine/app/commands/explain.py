@@ -41,9 +41,7 @@ def _show(found: dict[str, Any]) -> None:
         return escape(symbols.get(token) or token)
 
     if opportunity:
-        say(
-            f"opportunity {opportunity['id']} on block {opportunity['block']} ({opportunity['block_hash']})"
-        )
+        say(f"opportunity {opportunity['id']} on block {opportunity['block']} ({opportunity['block_hash']})")
         for hop in opportunity["cycle"]:
             say(
                 f"  {hop['amount_in']} {name(hop['token_in'])} → {hop['amount_out']} {name(hop['token_out'])}"

@@ -24,7 +24,7 @@ from engine.app.world.node import AnvilProcess
 from engine.app.world.world import World, node_options
 from engine.chain.feeds import read_feeds
 from engine.chain.keys import LocalSigner, signer_of_key
-from engine.domain.events import BlockFinished, Fact
+from engine.domain.events import BlockFinished, BlockSkipped, Fact
 from engine.domain.market import BlockRef
 
 _OPERATOR_FUNDS_WEI = 10 * 10**18
@@ -53,7 +53,7 @@ class _Gate:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, fact: Fact) -> None:
-        if isinstance(fact, BlockFinished):
+        if isinstance(fact, BlockFinished | BlockSkipped):
             task = asyncio.get_running_loop().create_task(self._advance(fact.block.number))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,87 @@
+"""Fork mode: our contracts on a private fork of a node, with that chain's venues and feeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eth_utils import keccak
+
+from engine.app.deploy import FeedListing, deploy
+from engine.app.settings import Settings
+from engine.app.simulate.chain_table import load_chain_table
+from engine.app.world.node import AnvilOptions, AnvilProcess
+from engine.chain.calls import View, read_view
+from engine.chain.deployments import check, read_manifests
+from engine.chain.keys import LocalSigner, signer_of_key
+from engine.chain.registry import read_registry
+from engine.chain.rpc import RpcNode, connect
+from engine.domain.errors import DeploymentError
+from engine.domain.market import Venue
+
+_FUNDS_WEI = 10 * 10**18
+_FEED_COUNT = View.of("feedCount()", "uint256")
+_FEED_AT = View.of("feedAt(uint256)", "(address,address,address,uint32,uint8,int256,int256)")
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """What is to be registered on the fork."""
+
+    venues: tuple[Venue, ...]
+    feeds: tuple[FeedListing, ...]
+
+
+async def read_universe(settings: Settings) -> Universe:
+    """Venues and feeds of the forked chain: from our registries there if they are deployed, else from the
+    repository's table of that chain. Raises ConfigError when there is neither."""
+    async with connect(settings.chain.rpc_url, timeout_s=settings.chain.timeout_s) as node:
+        try:
+            manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
+        except DeploymentError:
+            table = load_chain_table(settings.chain.chain_id)
+            return Universe(table.venues, ())
+        deployment = await check(node, manifests)
+        block = await node.request("eth_getBlockByNumber", ["latest", False])
+        registry = await read_registry(node, deployment.dex_registry, block["hash"])
+        return Universe(registry.venues, await _feeds(node, deployment.price_feed_registry))
+
+
+async def _feeds(node: RpcNode, registry: str) -> tuple[FeedListing, ...]:
+    (count,) = await read_view(node, registry, _FEED_COUNT, (), "latest")
+    feeds = []
+    for index in range(count):
+        ((base, quote, aggregator, staleness, _, low, high),) = await read_view(
+            node, registry, _FEED_AT, (index,), "latest"
+        )
+        feeds.append(FeedListing(base, quote, aggregator, staleness, low, high))
+    return tuple(feeds)
+
+
+def start_fork(settings: Settings, block_time_s: float) -> AnvilProcess:
+    """A private fork of the node's chain that mines on a timer; start and stop it as a context manager."""
+    return AnvilProcess(
+        AnvilOptions(
+            chain_id=settings.chain.chain_id,
+            fork_url=settings.chain.rpc_url,
+            block_time_s=block_time_s,
+            extra=("--mixed-mining",),
+        )
+    )
+
+
+async def deploy_on_fork(anvil: AnvilProcess, universe: Universe, directory: Path) -> LocalSigner:
+    """Deploy our contracts for a fresh operator with play money; returns its signer."""
+    operator = signer_of_key(keccak(text="roundtrip fork operator"))
+    vault = signer_of_key(keccak(text="roundtrip fork vault"))
+    async with connect(anvil.http_url) as node:
+        await node.request("anvil_setBalance", [operator.address, hex(_FUNDS_WEI)])
+    await deploy(
+        anvil.http_url,
+        directory,
+        operator=operator.address,
+        vault=vault.address,
+        venues=universe.venues,
+        feeds=universe.feeds,
+    )
+    return operator

@@ -1,0 +1,193 @@
+"""The bot: one session against a node, in paper, fork or live mode, until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from engine.app.forking import deploy_on_fork, read_universe, start_fork
+from engine.app.kernels import warm_kernels
+from engine.app.lifecycle import wait_cancelled
+from engine.app.records import Records, open_records
+from engine.app.session import Key, Session, open_session
+from engine.app.settings import Settings
+from engine.bus.bus import Bus, Subscription
+from engine.chain.keys import LocalSigner
+from engine.domain.events import (
+    BlockApplied,
+    BlockFinished,
+    BlockSkipped,
+    ExecutionResolved,
+    Fact,
+    OpportunityApproved,
+    OpportunityRefused,
+    PlanSimulated,
+    PlanSubmitted,
+    PoolQuarantined,
+)
+from engine.telemetry.telemetry import Telemetry
+
+_FACTS = (
+    BlockApplied,
+    BlockFinished,
+    BlockSkipped,
+    ExecutionResolved,
+    OpportunityApproved,
+    OpportunityRefused,
+    PlanSimulated,
+    PlanSubmitted,
+    PoolQuarantined,
+)
+_TELEMETRY_QUEUE = 10_000
+FORK_BLOCK_TIME_S = 1.0
+
+
+class Mode(StrEnum):
+    """Paper proves plans and sends nothing; fork sends on a private fork; live sends."""
+
+    PAPER = "paper"
+    FORK = "fork"
+    LIVE = "live"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did, for the last line it prints."""
+
+    blocks: int = 0
+    found: int = 0
+    simulated: int = 0
+    submitted: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def take(self, fact: Fact) -> None:
+        """Count one fact."""
+        match fact:
+            case BlockFinished():
+                self.blocks += 1
+                self.found += fact.found
+                self.simulated += fact.simulated
+                self.submitted += fact.submitted
+            case ExecutionResolved():
+                self.outcomes[fact.execution.outcome.value] += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary as a JSON document."""
+        return {
+            "blocks": self.blocks,
+            "opportunities_found": self.found,
+            "simulated": self.simulated,
+            "submitted": self.submitted,
+            "outcomes": dict(self.outcomes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What to run. `signer` is the operator's in live mode, else None; `summary` is filled as it goes."""
+
+    settings: Settings
+    mode: Mode
+    blocks: int | None
+    signer: LocalSigner | None
+    logger: Any
+    summary: Summary
+
+
+async def run_bot(run: Run) -> None:
+    """Run until `blocks` are done or the task is cancelled; everything opened is closed in reverse order."""
+    if run.mode is Mode.FORK:
+        await _run_fork(run)
+    else:
+        await _run_line(run, run.settings, run.signer)
+
+
+async def _run_fork(run: Run) -> None:
+    universe = await read_universe(run.settings)
+    with (
+        tempfile.TemporaryDirectory(prefix="roundtrip-fork-") as scratch,
+        start_fork(run.settings, FORK_BLOCK_TIME_S) as anvil,
+    ):
+        run.logger.info("fork_started", url=anvil.http_url)
+        operator = await deploy_on_fork(anvil, universe, Path(scratch))
+        chain = run.settings.chain.model_copy(update={"rpc_url": anvil.ws_url})
+        deployments = run.settings.deployments.model_copy(update={"directory": Path(scratch)})
+        storage = run.settings.storage.model_copy(
+            update={"directory": run.settings.storage.directory / "fork" / str(anvil.pid)}
+        )
+        settings = run.settings.model_copy(
+            update={"chain": chain, "deployments": deployments, "storage": storage}
+        )
+        await _run_line(run, settings, operator)
+
+
+async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) -> None:
+    await asyncio.to_thread(warm_kernels)
+    telemetry, bus = Telemetry(run.logger), Bus()
+    operator = signer.address if signer else None
+    async with open_records(
+        settings.storage.directory,
+        settings.chain.chain_id,
+        run.mode.value,
+        operator,
+        lambda error: telemetry.degraded("ledger", error),
+    ) as records:
+
+        def publish(fact: Fact) -> None:
+            run.summary.take(fact)
+            records.take(fact)
+            bus.publish(fact)
+
+        key = Key(signer, records.journal) if signer and records.journal else None
+        async with (
+            _listening(bus, telemetry),
+            open_session(
+                settings,
+                key=key,
+                publish=publish,
+                observe=lambda fact, values: run.logger.warning(fact, **values),
+            ) as session,
+        ):
+            await _follow(run, session, records, telemetry)
+
+
+async def _follow(run: Run, session: Session, records: Records, telemetry: Telemetry) -> None:
+    settings = session.settings
+    level = records.reconcile()
+    records.repository.put_tokens(settings.chain.chain_id, session.market.tokens)
+    telemetry.started(
+        mode=run.mode.value,
+        chain_id=settings.chain.chain_id,
+        operator=session.operator,
+        router=session.deployment.router,
+        pools=len(session.market.pools),
+        refused_pools=len(session.refused),
+        ledger_restored=level.added + level.corrected,
+        in_flight=len(session.sender.tracker.in_flight) if session.sender else 0,
+    )
+    try:
+        await session.follow(run.blocks)
+    finally:
+        telemetry.stopped(**run.summary.as_json())
+
+
+@asynccontextmanager
+async def _listening(bus: Bus, telemetry: Telemetry) -> AsyncIterator[None]:
+    """Telemetry listens while the line runs, then hears what is still queued."""
+    subscription: Subscription[Fact] = bus.subscribe(*_FACTS, capacity=_TELEMETRY_QUEUE)
+    task = asyncio.create_task(telemetry.listen(subscription))
+    try:
+        yield
+    finally:
+        bus.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(task), 1.0)
+        await wait_cancelled(task)
