@@ -25,6 +25,7 @@ _MIDDLE = b'","record":'
 _SUFFIX = b"}\n"
 _CRC_AT = len(_PREFIX)
 _RECORD_AT = _CRC_AT + 8 + len(_MIDDLE)
+MAX_LINE_BYTES = 16 * 1024 * 1024
 # Kept in memory so that recovery can ask the chain about them again.
 _DOUBTFUL_KEPT = 256
 _NOT_LANDED = frozenset((Outcome.NEVER_SENT, Outcome.MISSED, Outcome.REPLACED))
@@ -191,7 +192,8 @@ def _records(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
     """Records with the offset after each; a torn end is left out."""
     end = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        lines = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
+        for number, line in enumerate(lines, start=1):
             record = decode_line(line)
             if record is None:
                 if _is_torn(line) and not file.read(1):
