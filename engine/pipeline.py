@@ -49,6 +49,53 @@ class Execute(Protocol):
 
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution: ...
 
+    async def on_block(self, block: BlockRef) -> list[Execution]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The stages between the market and the sender, chosen by the composition root.
+
+    `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
+    returns their rows; `execute` is None in paper mode; `publish` must not block.
+    """
+
+    market: Market
+    finder: Finder
+    conditions: Callable[[BlockRef], Coroutine[Any, Any, Conditions]]
+    admit: Callable[[RawBlock], Awaitable[Sequence[int]]]
+    assess: Callable[[Opportunity, RiskView], Approved | Refused]
+    plan: Callable[[Approved, BlockRef], Plan]
+    simulate: Callable[[Plan, BlockRef], Awaitable[SimulatedPlan | Refused]]
+    execute: Execute | None
+    publish: Callable[[Fact], None]
+    per_block: int
+
+
+class Pipeline:
+    """Runs the line block by block.
+
+    Pools of opportunities that were not executed are searched again with the next block's changes: what was
+    refused for a passing reason must not be forgotten because its pools stayed quiet.
+    """
+
+    def __init__(self, line: Line):
+        self._line = line
+        self._carried: set[int] = set()
+        self._searched_all = False
+
+    async def run(self, source: BlockSource, blocks: int | None = None) -> None:
+        """Follow `source`, for `blocks` blocks if given.
+
+        Raises ReorgTooDeep when the market must be read anew.
+        """
+        done = 0
+        async for raw in source.blocks():
+            await self.on_block(raw)
+            done += 1
+            if blocks is not None and done >= blocks:
+                return
+
     async def on_block(self, raw: RawBlock) -> BlockFinished | None:
         """Take one block through the line. None when the node failed before anything was decided: the market
         has the block, its changes are searched with the next one's."""
@@ -83,6 +130,29 @@ class Execute(Protocol):
         finished = BlockFinished(block, len(found), len(approved), simulated, submitted, elapsed_ms)
         line.publish(finished)
         return finished
+
+    def _apply(self, raw: RawBlock) -> NDArray[np.int32]:
+        """The block into the market, after unwinding what it replaces."""
+        line, block = self._line, raw.block
+        head = line.market.head
+        assert head is not None
+        unwound = np.zeros(0, np.int32)
+        if block.parent_hash != head.hash:
+            unwound = line.market.rewind(block.parent_hash)
+        decoded = decode(raw.logs, line.market.pool_row)
+        known_bad = set(line.market.quarantined)
+        for row, reason in decoded.hostile:
+            line.market.quarantine(row, reason)
+        changed = line.market.apply(block, decoded.events)
+        for row in line.market.quarantined.keys() - known_bad:
+            line.publish(PoolQuarantined(block, line.market.pools[row].address, line.market.quarantined[row]))
+        depth = head.number - block.number + 1
+        line.publish(BlockApplied(block, len(changed), max(depth, 0)))
+        return np.union1d(changed, unwound).astype(np.int32)
+
+    def _rows(self, changed: NDArray[np.int32], added: Sequence[int]) -> NDArray[np.int32]:
+        carried = np.fromiter(self._carried, np.int32, len(self._carried))
+        return np.union1d(np.union1d(changed, carried), np.asarray(added, np.int32)).astype(np.int32)
 
     async def settle(self, block: BlockRef) -> None:
         """Resolve what `block` decided, without searching or sending."""
