@@ -111,7 +111,7 @@ def _venue(entry: dict[str, Any]) -> VenueListing:
         init_code_hash=_hash(entry, "init_code_hash"),
         pool_code_hash=_hash(entry, "pool_code_hash") if entry.get("pool_code_hash") else ZERO_HASH,
         fee_pips=_integer(entry, "fee_pips") if entry.get("fee_pips") is not None else 0,
-        enabled=bool(entry.get("enabled", True)),
+        enabled=_boolean(entry, "enabled"),
     )
 
 
@@ -147,4 +147,11 @@ def _integer(entry: dict[str, Any], field: str) -> int:
         value = -1
     if value < 0 or isinstance(entry[field], bool):
         raise ValueError(f"has {field} {entry[field]!r}, which is not a whole number")
+    return value
+
+
+def _boolean(entry: dict[str, Any], field: str) -> bool:
+    value = entry.get(field, True)
+    if not isinstance(value, bool):
+        raise ValueError(f"has {field} {value!r}, which is not true or false")
     return value
