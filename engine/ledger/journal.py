@@ -11,6 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ class FileJournal:
                 f"journal {path} cannot be opened: {error.strerror}; check the storage directory"
             ) from error
         try:
-            self._load()
+            with _well_formed(path):
+                self._load()
             _sync_directory(path.parent)
         except BaseException:
             self.close()
@@ -164,10 +166,12 @@ def read_executions(path: Path) -> Iterator[Execution]:
     if not path.exists():
         return
     for record, _ in _records(path):
-        if record["type"] == "intent":
-            intents[record["id"]] = intent_from_json(record)
-        else:
-            yield outcome_from_json(record, intents[record["intent"]])
+        with _well_formed(path):
+            if record["type"] == "intent":
+                intents[record["id"]] = intent_from_json(record)
+                continue
+            execution = outcome_from_json(record, intents[record["intent"]])
+        yield execution
 
 
 def encode_line(record: dict[str, Any]) -> bytes:
@@ -204,6 +208,17 @@ def _records(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
                 )
             end += len(line)
             yield record, end
+
+
+@contextmanager
+def _well_formed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise JournalCorrupt(
+            f"journal {path} holds a record this version cannot read ({error!r}): "
+            "use the version that wrote it, or choose another storage directory"
+        ) from error
 
 
 def _is_torn(line: bytes) -> bool:

@@ -174,6 +174,15 @@ def test_a_failing_disk_ends_all_writing_until_a_restart(path: Path, monkeypatch
         assert [i.id for i in journal.open_intents()] == [intent(1).id]
 
 
+def test_a_record_of_another_version_is_refused_in_one_sentence(path: Path):
+    path.parent.mkdir()
+    path.write_bytes(encode_line({"type": "intent", "id": "1"}))
+    with pytest.raises(JournalCorrupt, match="cannot read"):
+        FileJournal(path)
+    with pytest.raises(JournalCorrupt, match="cannot read"):
+        list(read_executions(path))
+
+
 def test_an_endless_record_is_refused_without_reading_it_all(path: Path):
     path.parent.mkdir()
     with path.open("wb") as file:
