@@ -134,14 +134,14 @@ class LedgerQueries:
                 "symbols": symbols,
             }
 
-    def _executions(self, query: Select[tuple[ExecutionRow]]) -> Iterator[dict[str, Any]]:
+    def _executions(self, query: Select[ExecutionRow]) -> Iterator[dict[str, Any]]:
         with Session(self._engine) as session:
             symbols = _symbols(session)
             for row in session.scalars(query.execution_options(yield_per=500)):
                 yield _flat(row, symbols)
 
 
-def _newest_first() -> Select[tuple[ExecutionRow]]:
+def _newest_first() -> Select[ExecutionRow]:
     return select(ExecutionRow).order_by(ExecutionRow.recorded_at.desc(), ExecutionRow.nonce.desc())
 
 

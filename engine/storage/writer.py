@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -86,9 +87,9 @@ class LedgerWriter:
                 executions = [self._executions.popleft() for _ in range(len(self._executions))]
                 verdicts = [self._verdicts.popleft() for _ in range(min(BATCH, len(self._verdicts)))]
             for execution, entries in executions:
-                self._attempt(lambda e=execution, n=entries: self._repository.put_execution(e, n))
+                self._attempt(partial(self._repository.put_execution, execution, entries))
             if verdicts:
-                self._attempt(lambda v=verdicts: self._repository.put_verdicts(self._run_id, v))
+                self._attempt(partial(self._repository.put_verdicts, self._run_id, verdicts))
 
     def _attempt(self, write: Callable[[], None]) -> None:
         for attempt in range(1, ATTEMPTS + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import orjson
@@ -18,7 +19,7 @@ def _json(value: Any, **kwargs: Any) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _wide_integers(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _wide_integers(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Integers beyond 53 bits become text, which every JSON reader keeps exact."""
     for name, value in event.items():
         if isinstance(value, int) and not -(1 << 53) < value < 1 << 53:
