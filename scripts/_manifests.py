@@ -46,6 +46,18 @@ class Manifests:
     folder: Path
     chain_id: int
 
+    def prepare(self) -> None:
+        """Make sure, before anything is sent, that what is sent can be recorded."""
+        probe = self.folder / ".writable"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"{self.folder} cannot be written to ({error.strerror}): use another --out"
+            ) from error
+
     def read(self, contract: str) -> dict[str, Any] | None:
         """The record of a contract, or None when there is none."""
         path = self.folder / f"{contract}.json"
@@ -78,7 +90,6 @@ class Manifests:
         path = self.folder / name
         draft = path.with_name(f".{name}.draft")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             with draft.open("w") as file:
                 json.dump(value, file, indent=2)
                 file.write("\n")

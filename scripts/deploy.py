@@ -53,9 +53,10 @@ def cli(alias, operator, vault, curator, guardian, upgrader, venues, feeds, out,
         wanted_venues = read_venues(venues) if venues else []
         wanted_feeds = read_feeds(feeds) if feeds else []
         account: AccountAPI = choose_account(alias)
-        deployer = Deployer(
-            account, Manifests(out / str(connected_chain_id()), connected_chain_id()), replace
-        )
+        chain_id = connected_chain_id()
+        manifests = Manifests(out / str(chain_id), chain_id)
+        manifests.prepare()
+        deployer = Deployer(account, manifests, replace)
         operator = operator or account.address
         roles = {
             "curator": curator or account.address,

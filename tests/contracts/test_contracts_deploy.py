@@ -181,11 +181,15 @@ async def test_manifests_of_another_chain_are_refused(deployed: Chain, tmp_path:
         assert Web3(HTTPProvider(fresh.http_url)).eth.block_number == 0
 
 
-async def test_refused_venue_file_stops_before_anything_is_sent(tmp_path: Path):
+async def test_what_cannot_be_read_or_recorded_stops_before_anything_is_sent(tmp_path: Path):
     unknown = Venue("curve", "curve-stableswap", "0x" + "11" * 20, "0x" + "11" * 20, "0x" + "a1" * 32)
     with AnvilProcess(AnvilOptions(chain_id=1)) as fresh:
         with pytest.raises(DeploymentError, match="entry 0 has protocol 'curve-stableswap'"):
             await deploy(fresh.http_url, tmp_path, operator=OPERATOR, vault=VAULT, venues=[unknown])
+        assert Web3(HTTPProvider(fresh.http_url)).eth.block_number == 0
+        (tmp_path / "file").write_text("")
+        with pytest.raises(DeploymentError, match=r"file/1 cannot be written to \(Not a directory\)"):
+            await deploy(fresh.http_url, tmp_path / "file", operator=OPERATOR, vault=VAULT)
         assert Web3(HTTPProvider(fresh.http_url)).eth.block_number == 0
         # A local node with mainnet's chain id is deployed to like any other.
         await deploy(fresh.http_url, tmp_path, operator=OPERATOR, vault=VAULT)
