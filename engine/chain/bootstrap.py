@@ -184,11 +184,19 @@ async def _read_v3(reading: _Reading, pools: Sequence[PoolRecord]) -> None:
 async def _read_ticks(
     reading: _Reading, pools: Sequence[PoolRecord]
 ) -> dict[str, list[tuple[int, int, int]]]:
-    """By pool, (tick, liquidityNet, liquidityGross) of every tick marked in any word of its bitmap."""
+    """By pool, (tick, liquidityNet, liquidityGross) of every tick marked in any word of its bitmap; of the
+    ticks that are there, where the node holds only some."""
+    windows = {pool.address: reading.windows.get(pool.address) for pool in pools}
     marked: list[_PoolCall] = [
         (pool, _TICK, ((256 * word + bit) * pool.tick_spacing,))
-        for pool, word, bits in await reading.bitmaps(pools)
+        for pool, word, bits in await reading.bitmaps([one for one in pools if not windows[one.address]])
         for bit in _set_bits(bits)
+    ]
+    marked += [
+        (pool, _TICK, (tick,))
+        for pool in pools
+        if (window := windows[pool.address]) is not None
+        for tick in window.ticks
     ]
     ticks: dict[str, list[tuple[int, int, int]]] = {}
     for (pool, _, (tick,)), answer in zip(marked, await reading.values(marked), strict=True):
