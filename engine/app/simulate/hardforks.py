@@ -23,6 +23,7 @@ _MAINNET = (
     (0, "frontier"),
 )
 # The router needs transient storage and MCOPY.
+TRANSIENT = frozenset({"cancun", "prague", "osaka"})
 CURRENT = "prague"
 _MAINNET_ID = 1
 _BERLIN = 12_244_000

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eth_utils import keccak
+
+from engine.app.deploy import deploy
 from engine.app.loading import load
 from engine.app.settings import Settings, build_settings
 from engine.app.simulate.acting import Stage, latest
 from engine.app.simulate.blocks import State, genesis
 from engine.app.simulate.chain_table import ChainTable
-from engine.app.simulate.deploying import deploy
 from engine.app.simulate.hardforks import CURRENT
 from engine.app.simulate.pools import KnownSlots, find_pools, partial_state, pool_like
 from engine.app.simulate.replay import NODE_TIMEOUT_S, local_node
 from engine.app.world.node import AnvilOptions
 from engine.chain.bootstrap import bootstrap
+from engine.chain.deployments import check, read_manifests
 from engine.chain.keys import signer_of_key
 from engine.chain.rpc import RpcNode
 from engine.domain.errors import MarketError
@@ -80,14 +82,14 @@ async def prepare(
     node: RpcNode, url: str, moment: Moment, addresses: list[str], table: ChainTable, folder: Path
 ) -> Stage:
     """Deploy on the node, bring it to the block before the searcher's, and read the pools at `addresses`."""
-    signer = signer_of_key(secrets.token_bytes(32))
-    vault = signer_of_key(secrets.token_bytes(32)).address
+    signer = signer_of_key(keccak(text="roundtrip simulation operator"))
+    vault = signer_of_key(keccak(text="roundtrip simulation vault")).address
     await node.request("anvil_setBalance", [signer.address, hex(_OPERATOR_BALANCE_WEI)])
     # The deployment's blocks share one timestamp, so that the searcher's is still to come.
     await node.request("anvil_setBlockTimestampInterval", [0])
-    deployment = await deploy(
-        node, url, moment.chain_id, signer.address, vault, table.venues, folder / "deployments"
-    )
+    manifests = folder / "deployments"
+    await deploy(url, manifests, operator=signer.address, vault=vault, venues=table.venues)
+    deployment = await check(node, read_manifests(manifests, moment.chain_id))
     await node.request("evm_setAutomine", [False])
     ahead = moment.number - 1 - (await latest(node)).number
     if ahead > 0:
@@ -130,7 +132,9 @@ def miner(node: RpcNode, header: Mapping[str, Any]) -> Callable[[], Any]:
 
     async def mine() -> None:
         await node.request("anvil_setCoinbase", [header["miner"]])
-        await node.request("evm_setNextBlockTimestamp", [int(header["timestamp"], 16)])
+        timestamp = int(header["timestamp"], 16)
+        if (await latest(node)).timestamp < timestamp:
+            await node.request("evm_setNextBlockTimestamp", [timestamp])
         await node.request("evm_mine", [])
 
     return mine
