@@ -68,7 +68,7 @@ class StateTables(NamedTuple):
     arena_gross: NDArray[np.uint64]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _add128_nb(value, low, high):
     """value[:] += (low, high); True on overflow of uint128."""
     new_low = value[0] + low
@@ -83,7 +83,7 @@ def _add128_nb(value, low, high):
     return overflow
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _subtract128_nb(value, low, high):
     """value[:] -= (low, high); True on underflow of uint128."""
     borrow = _ONE if value[0] < low else _ZERO
@@ -93,7 +93,7 @@ def _subtract128_nb(value, low, high):
     return underflow
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _shift_net_nb(net, low, high, add):
     """int128 net[:] += or -= (low, high); True when the result leaves int128."""
     before = net[1] & _SIGN
@@ -106,7 +106,7 @@ def _shift_net_nb(net, low, high, add):
     return before != _ZERO and (net[1] & _SIGN) == _ZERO
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _find_tick_nb(state, row, tick):
     """(arena place where `tick` is or belongs, whether it is there)."""
     low = state.tick_start[row]
@@ -121,7 +121,7 @@ def _find_tick_nb(state, row, tick):
     return low, low < end and state.arena_tick[low] == tick
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _insert_tick_nb(state, row, place, tick):
     end = state.tick_start[row] + state.tick_count[row]
     for k in range(end, place, -1):
@@ -136,7 +136,7 @@ def _insert_tick_nb(state, row, place, tick):
     state.tick_count[row] += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _remove_tick_nb(state, row, place):
     end = state.tick_start[row] + state.tick_count[row]
     for k in range(place, end - 1):
@@ -147,7 +147,7 @@ def _remove_tick_nb(state, row, place):
     state.tick_count[row] -= 1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _raise_gross_to_net_nb(gross, net):
     """Where gross liquidity was never read, |net| is the least it can be."""
     low, high = net[0], net[1]
@@ -160,7 +160,7 @@ def _raise_gross_to_net_nb(gross, net):
         gross[1] = high
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _update_tick_nb(state, row, tick, low, high, mint, is_lower):
     """Tick.update for one end of a position; a refusal code or 0."""
     if tick < state.known_low[row] or tick > state.known_high[row]:
@@ -191,7 +191,7 @@ def _update_tick_nb(state, row, tick, low, high, mint, is_lower):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _apply_position_nb(state, row, amount, lower, upper, mint):
     """A V3 mint or burn of `amount` (u64[4]) over [lower, upper)."""
     spacing = state.tick_spacing[row]
@@ -216,7 +216,7 @@ def _apply_position_nb(state, row, amount, lower, upper, mint):
     return code
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _price_in_bounds_nb(price):
     if price[3] != _ZERO:
         return False
@@ -229,7 +229,7 @@ def _price_in_bounds_nb(price):
     return price[0] < _MAX_SQRT_0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _apply_price_nb(state, row, price, tick):
     if not _price_in_bounds_nb(price):
         return _PRICE
@@ -241,7 +241,7 @@ def _apply_price_nb(state, row, price, tick):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _apply_sync_nb(state, row, reserve0, reserve1):
     if reserve0[2] | reserve0[3] | reserve1[2] | reserve1[3]:
         return _RESERVE
@@ -253,7 +253,7 @@ def _apply_sync_nb(state, row, reserve0, reserve1):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _apply_event_nb(state, events, n):
     kind, row = events.kind[n], events.pool[n]
     if kind == EVENT_V2_SYNC:
@@ -264,9 +264,10 @@ def _apply_event_nb(state, events, n):
         return _UNKNOWN_KIND
     if state.family[row] != KIND_V3:
         return _WRONG_FAMILY
-    if kind in (EVENT_V3_MINT, EVENT_V3_BURN):
+    mint = kind == EVENT_V3_MINT
+    if mint or kind == EVENT_V3_BURN:
         return _apply_position_nb(
-            state, row, events.a[n], events.tick_lower[n], events.tick_upper[n], kind == EVENT_V3_MINT
+            state, row, events.a[n], events.tick_lower[n], events.tick_upper[n], mint
         )
     code = _apply_price_nb(state, row, events.a[n], events.tick_lower[n])
     if code == 0 and kind == EVENT_V3_SWAP:
@@ -277,7 +278,7 @@ def _apply_event_nb(state, events, n):
     return code
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def apply_events_nb(state: StateTables, events: StateEvents, codes: NDArray[np.uint8]) -> int:
     """Apply events in order; `codes` u8[n] receives 0 or the key of `REASONS`.
 
