@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from engine.app.cli import run_cli
+from engine.app.settings import build_settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -47,3 +49,18 @@ def test_every_command_the_readme_lists_has_help(capsys: pytest.CaptureFixture[s
     for command in sorted(commands):
         assert run_cli([command, "--help"]) == 0, command
         assert "Usage" in capsys.readouterr().out
+
+
+def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
+    path = ROOT / "docs/example.toml"
+    shown = load_settings(path, {}).model_dump()
+    required = {
+        "chain": shown["chain"],
+        "market": shown["market"],
+        "risk": {"allowed_tokens": shown["risk"]["allowed_tokens"]},
+    }
+    assert build_settings(required, "defaults").model_dump() == shown
+    written = {section: set(values) for section, values in tomllib.loads(path.read_text()).items()}
+    optional = {"risk": {"trade_caps", "min_net_profit"}, "keys": {"keystore", "passphrase_file"}}
+    for section, values in shown.items():
+        assert set(values) - written.get(section, set()) <= optional.get(section, set()), section

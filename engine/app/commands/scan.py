@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from engine.app.node_market import NodeScope, read_node_market
 from engine.domain.errors import UsageError
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Opportunity
@@ -107,6 +108,16 @@ def scan(
     base: Annotated[
         list[str] | None, typer.Option("--base", help="Base token address; repeat for several.")
     ] = None,
+    token: Annotated[
+        list[str] | None,
+        typer.Option("--token", help="With --rpc: read only pools of these and the base tokens; repeatable."),
+    ] = None,
+    from_block: Annotated[
+        int | None, typer.Option("--from-block", min=0, help="With --rpc: where the search for pools begins.")
+    ] = None,
+    deployments: Annotated[
+        Path, typer.Option("--deployments", help="With --rpc: manifests whose DexRegistry names the venues.")
+    ] = Path("deployments"),
     max_hops: Annotated[int, typer.Option("--max-hops", min=2, max=4, help="Longest cycle.")] = 3,
     top: Annotated[int, typer.Option("--top", min=1, help="How many to print.")] = 20,
     gas_price_gwei: Annotated[
@@ -117,7 +128,11 @@ def scan(
 ) -> None:
     """Search every cycle through the base tokens once and print the best, most net profit first."""
     price = None if gas_price_gwei is None else _gas_price_wei(gas_price_gwei)
-    market = _read_market(snapshot, rpc)
+    for address in [*(token or []), *(base or [])]:
+        if not _ADDRESS.fullmatch(address):
+            raise UsageError(f"{address} is not an address: give 0x and 40 hex digits")
+    scope = NodeScope(deployments, [*token, *(base or [])] if token else (), from_block)
+    market = _read_market(snapshot, rpc, scope)
     report = scan_market(market, chosen_bases(market, base or []), max_hops, top, price)
     if as_json:
         typer.echo(orjson.dumps(report_to_json(report)))
@@ -160,15 +175,13 @@ def opportunity_to_json(opportunity: Opportunity) -> dict[str, Any]:
     }
 
 
-def _read_market(snapshot: Path | None, rpc: str | None) -> Market:
+def _read_market(snapshot: Path | None, rpc: str | None, scope: NodeScope) -> Market:
     if (snapshot is None) == (rpc is None):
         raise UsageError("scan needs exactly one of --snapshot FILE and --rpc URL")
     if snapshot is not None:
         return load(snapshot)[0]
-    from engine.app.node_market import read_node_market
-
     assert rpc is not None
-    return read_node_market(rpc)
+    return read_node_market(rpc, scope)
 
 
 def _valuation(market: Market, base_tokens: Sequence[str]) -> dict[str, float]:
