@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.chain.logs import decode
-from engine.domain.errors import NodeError
+from engine.domain.errors import ExecutionError, NodeError
 from engine.domain.events import (
     BlockApplied,
     BlockFinished,
@@ -27,7 +27,7 @@ from engine.domain.events import (
 )
 from engine.domain.execution import Execution, Intent, Plan, SimulatedPlan
 from engine.domain.market import BlockRef, RawBlock
-from engine.domain.opportunity import Approved, Opportunity, Refused
+from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused
 from engine.domain.ports import BlockSource
 from engine.market.market import Market
 from engine.risk.view import RiskView
@@ -179,12 +179,20 @@ class Pipeline:
             line.publish(OpportunityApproved(verdict))
         return approved
 
+    def _plan(self, approved: Approved, block: BlockRef) -> Plan | None:
+        try:
+            return self._line.plan(approved, block)
+        except ExecutionError as error:
+            unfit = CheckResult("plan", False, RefusalReason.NOT_ENCODABLE, {"error": str(error)})
+            self._line.publish(OpportunityRefused(Refused(approved.opportunity, (*approved.results, unfit))))
+            return None
+
     async def _carry_out(
         self, approved: Sequence[Approved], block: BlockRef, arrived: float
     ) -> tuple[int, int]:
         """Simulate all plans side by side, submit those that held in order; returns both counts."""
         line = self._line
-        plans = [line.plan(item, block) for item in approved]
+        plans = [plan for item in approved if (plan := self._plan(item, block)) is not None]
         answers = await asyncio.gather(*(line.simulate(plan, block) for plan in plans))
         simulated = submitted = 0
         for answer in answers:

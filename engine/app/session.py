@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,14 @@ from engine.chain.registry import read_registry
 from engine.chain.rpc import RpcNode, connect
 from engine.chain.source import LiveBlockSource
 from engine.chain.wire import header
-from engine.domain.errors import ConfigError, DeploymentError, NodeError, NodeUnreachable, ReorgTooDeep
+from engine.domain.errors import (
+    ConfigError,
+    DeploymentError,
+    ExecutionError,
+    NodeError,
+    NodeUnreachable,
+    ReorgTooDeep,
+)
 from engine.domain.events import ExecutionResolved, Fact
 from engine.domain.execution import Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, RawBlock, Venue
@@ -45,6 +52,17 @@ def silent(what: str, done: int, total: int | None) -> None:
     """Progress (what, done, total) that nobody watches."""
 
 
+@contextmanager
+def _journal_failures() -> Iterator[None]:
+    """A journal that cannot be written ends the run: nothing may be sent that it does not hold."""
+    try:
+        yield
+    except OSError as error:
+        raise ExecutionError(
+            f"the journal cannot be written ({error.strerror}): nothing more is sent"
+        ) from error
+
+
 class Sender:
     """Submits and tracks with one key; the nonce lane is compared with the chain at every block."""
 
@@ -57,14 +75,16 @@ class Sender:
 
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
         """Send a simulated plan and follow it."""
-        sent = await self._submitter.submit(simulated)
+        with _journal_failures():
+            sent = await self._submitter.submit(simulated)
         if isinstance(sent, Intent):
             self.tracker.follow(sent)
         return sent
 
     async def on_block(self, block: BlockRef) -> list[Execution]:
         """Outcomes that `block` decided. Raises ForeignNonce when somebody else sends with the key."""
-        executions = await self.tracker.on_block(block)
+        with _journal_failures():
+            executions = await self.tracker.on_block(block)
         if not self.tracker.in_flight:
             count = await self._node.request("eth_getTransactionCount", [self._operator, hex(block.number)])
             self._lane.observe(int(count, 16))

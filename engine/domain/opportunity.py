@@ -90,6 +90,7 @@ class RefusalReason(StrEnum):
     IN_FLIGHT_CONFLICT = "in_flight_conflict"
     GAS_BALANCE = "gas_balance"
     GAS_PRICE = "gas_price"
+    NOT_ENCODABLE = "not_encodable"
     SIMULATION_REVERTED = "simulation_reverted"
     SIMULATION_MISMATCH = "simulation_mismatch"
 
