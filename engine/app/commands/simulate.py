@@ -21,7 +21,7 @@ from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import Stopped, run_until_signalled
 from engine.app.output import err, out, print_json, require_writable, write_json
 from engine.app.simulate.blocks import find_blocks
-from engine.app.simulate.chain_table import load_chain_table
+from engine.app.simulate.chain_table import known_bases, load_chain_table
 from engine.app.simulate.report import print_report, totals_of
 from engine.app.simulate.simulating import MAX_HOPS, Terms, Watch
 from engine.app.simulate.sources import discovered_pools, simulate_remote, simulate_stored
@@ -80,7 +80,7 @@ def simulate(
     if as_json:
         print_json(result)
     else:
-        print_report(result, out)
+        print_report(result, out, known_bases())
 
 
 def _job(

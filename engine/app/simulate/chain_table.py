@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.app.toolchain import project_root
 from engine.domain.errors import ConfigError
-from engine.domain.market import Protocol, Venue
+from engine.domain.market import Protocol, Token, Venue
 
 # UniswapV3Pool's storage: slot0, two fee growths, protocol fees, liquidity, then `ticks` and `tickBitmap`.
 UNISWAP_V3_TICKS_SLOT = 5
@@ -20,16 +20,21 @@ _HASH = re.compile(r"0x[0-9a-fA-F]{64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class ChainTable:
-    """`base_tokens` may start and end cycles, most preferred first. `first_blocks` maps a venue's name to the
+    """`bases` may start and end cycles, most preferred first. `first_blocks` maps a venue's name to the
     block its factory was deployed in, `ticks_slots` a V3 venue's to the storage slot of its pools' `ticks`
     mapping (the tick bitmap is in the slot after it, the liquidity in the one before)."""
 
     chain_id: int
     wrapped_native: str
-    base_tokens: tuple[str, ...]
+    bases: tuple[Token, ...]
     venues: tuple[Venue, ...]
     first_blocks: dict[str, int]
     ticks_slots: dict[str, int]
+
+    @property
+    def base_tokens(self) -> tuple[str, ...]:
+        """Addresses of `bases`."""
+        return tuple(token.address for token in self.bases)
 
 
 def load_chain_table(chain_id: int, path: Path | None = None) -> ChainTable:
@@ -52,6 +57,12 @@ def load_chain_table(chain_id: int, path: Path | None = None) -> ChainTable:
     raise ConfigError(f"no chain table for chain {chain_id} in {folder}: name one with --chain-table")
 
 
+def known_bases() -> list[Token]:
+    """Base tokens of every chain the repository has a table of."""
+    folder = project_root() / "deployments" / "chains"
+    return [token for path in sorted(folder.glob("*.toml")) for token in _read(path).bases]
+
+
 def _read(path: Path) -> ChainTable:
     try:
         raw = tomllib.loads(path.read_text())
@@ -64,7 +75,10 @@ def _read(path: Path) -> ChainTable:
         return ChainTable(
             chain_id=int(raw["chain_id"]),
             wrapped_native=_hex(raw["wrapped_native"], _ADDRESS),
-            base_tokens=tuple(_hex(token, _ADDRESS) for token in raw["base_tokens"]),
+            bases=tuple(
+                Token(_hex(token["address"], _ADDRESS), str(token["symbol"]), int(token["decimals"]))
+                for token in raw["base_tokens"]
+            ),
             venues=tuple(_venue(row) for row in rows),
             first_blocks={row["name"]: int(row.get("first_block", 0)) for row in rows},
             ticks_slots={row["name"]: int(row.get("ticks_slot", UNISWAP_V3_TICKS_SLOT)) for row in rows},

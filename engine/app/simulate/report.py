@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from engine.app.output import show_amount
 from engine.app.simulate.acting import Act
 from engine.app.simulate.arbitrages import LandedArbitrage
+from engine.domain.market import Protocol, Token
 from engine.domain.opportunity import Opportunity
+
+_PLACES = 9
+_SHORT = {Protocol.UNISWAP_V2.value: "V2", Protocol.UNISWAP_V3.value: "V3"}
 
 
 def result_of(act: Act | None) -> dict[str, str] | None:
@@ -91,63 +98,75 @@ def totals_of(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """One line per landed arbitrage and per block without one."""
+def print_report(report: Mapping[str, Any], console: Console, bases: Sequence[Token]) -> None:
+    """One line per landed arbitrage and per block without one; amounts in whole tokens of `bases`, cut to
+    nine places, other tokens' in base units."""
+    shown = _Amounts({token.address: token for token in bases})
     table = Table(
-        title="Real blocks: the searcher's landed profit and ours, before gas", title_justify="left"
+        title="Profit before gas: landed by searchers, and by us from the state just before", box=SIMPLE
     )
-    for name, justify in (
-        ("block", "right"),
-        ("txs", "right"),
-        ("pools", "right"),
-        ("at tx", "right"),
-        ("cycle", "left"),
-        ("searcher", "right"),
-        ("ours, same pools", "right"),
-        ("ours, any pools", "right"),
-        ("remark", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("block", "txs", "pools", "tx"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("cycle", overflow="fold")
+    for name in ("searcher", "same pools", "any pools"):
+        table.add_column(name, justify="right", no_wrap=True)
+    remarks = []
     for block in report["blocks"]:
         head = [str(block["number"]), str(block["transactions"]), str(block["pools"])]
-        rows = block["landed_arbitrages"]
-        if not rows:
-            table.add_row(*head, "", "no landed arbitrage", "", "", *_at_start(block))
-        for row in rows:
-            table.add_row(*head, *_cells(row))
+        for row in block["landed_arbitrages"]:
+            table.add_row(*head, str(row["tx_index"]), *_cells(row, shown))
+            remarks += [f"{block['number']}, tx {row['tx_index']}: {text}" for text in _remarks(row)]
+        if not block["landed_arbitrages"]:
+            table.add_row(*head, "", *_at_start(block, shown))
     console.print(table)
+    for text in remarks:
+        console.print(text, soft_wrap=True)
     totals = report["totals"]
     console.print(
         f"{totals['landed_arbitrages']} landed arbitrages in {totals['blocks']} blocks: "
         f"ours landed on the same pools in {totals['ours_landed']}, "
-        f"with at least the searcher's profit in {totals['ours_at_least_searcher']}."
+        f"with at least the searcher's profit in {totals['ours_at_least_searcher']}.",
+        soft_wrap=True,
     )
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """Amounts as people read them."""
+
+    tokens: Mapping[str, Token]
+
+    def number(self, amount: str, token: str) -> str:
+        known = self.tokens.get(token)
+        return amount if known is None else show_amount(int(amount), known.decimals, _PLACES)
+
+    def unit(self, token: str) -> str:
+        known = self.tokens.get(token)
+        return f"{token[:8]}…" if known is None else known.symbol
+
+
+def _cells(row: Mapping[str, Any], shown: _Amounts) -> list[str]:
     base, ours = row["base_token"], row["ours"]
-    path = " ".join(f"{swap['protocol']}" for swap in row["cycle"])
-    remarks = [ours["why_not"]] if ours["why_not"] else []
-    remarks += row.get("notes", [])
+    landed = [ours[scope] and ours[scope]["realised_wei"] for scope in ("same_pools", "any")]
+    hops = " ".join(_SHORT.get(swap["protocol"], swap["protocol"]) for swap in row["cycle"])
     return [
-        str(row["tx_index"]),
-        f"{base[:8]}…: {path}",
-        _amount(row["profit_wei"]),
-        _amount(ours["same_pools"] and ours["same_pools"]["realised_wei"]),
-        _amount(ours["any"] and ours["any"]["realised_wei"]),
-        "; ".join(remarks),
+        f"{shown.unit(base)}: {hops}",
+        shown.number(row["profit_wei"], base),
+        *("–" if amount is None else shown.number(amount, base) for amount in landed),
     ]
 
 
-def _at_start(block: Mapping[str, Any]) -> list[str]:
+def _remarks(row: Mapping[str, Any]) -> list[str]:
+    why_not = row["ours"]["why_not"]
+    return [*([f"ours did not land on these pools: {why_not}"] if why_not else []), *row["notes"]]
+
+
+def _at_start(block: Mapping[str, Any], shown: _Amounts) -> list[str]:
     best = block.get("best_at_start")
     if not best:
-        return ["", ""]
-    return [_amount(best["realised_wei"]), f"at the block's start, in {best['base_token'][:8]}…"]
-
-
-def _amount(text: str | None) -> str:
-    return "–" if text is None else f"{int(text):,}".replace(",", " ")
+        return ["none landed", "", "", ""]
+    unit = shown.unit(best["base_token"])
+    return [f"{unit}: at its start", "", "", shown.number(best["realised_wei"], best["base_token"])]
 
 
 def _add(sums: dict[str, int], token: str, amount: int) -> None:
