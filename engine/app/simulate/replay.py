@@ -76,7 +76,8 @@ class Replayer:
     def _ran_dry(self, index: int, replayed: Replayed) -> bool:
         receipt = replayed.receipts[index]
         used, limit = int(receipt["gasUsed"], 16), int(self._transactions[index]["gas"], 16)
-        return receipt["status"] == "0x0" and used >= limit
+        # A call keeps back a 64th of its gas (EIP-150), which is left when the called contract runs dry.
+        return receipt["status"] == "0x0" and 64 * used >= 63 * limit
 
     async def _run(self, count: int) -> Replayed:
         if self._start is not None:

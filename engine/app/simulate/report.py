@@ -16,7 +16,7 @@ from engine.app.simulate.arbitrages import LandedArbitrage
 from engine.domain.market import Protocol, Token
 from engine.domain.opportunity import Opportunity
 
-_PLACES = 9
+_PLACES = 8
 _SHORT = {Protocol.UNISWAP_V2.value: "V2", Protocol.UNISWAP_V3.value: "V3"}
 
 
@@ -100,14 +100,13 @@ def totals_of(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def print_report(report: Mapping[str, Any], console: Console, bases: Sequence[Token]) -> None:
     """One line per landed arbitrage and per block without one; amounts in whole tokens of `bases`, cut to
-    nine places, other tokens' in base units."""
+    eight places, other tokens' in base units."""
     shown = _Amounts({token.address: token for token in bases})
-    table = Table(
-        title="Profit before gas: landed by searchers, and by us from the state just before", box=SIMPLE
-    )
+    title = "Landed by searchers, and by us from the state just before: profit before gas"
+    table = Table(title=title, box=SIMPLE, show_edge=False, pad_edge=False)
     for name in ("block", "txs", "pools", "tx"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("cycle", overflow="fold")
+    table.add_column("cycle", overflow="fold", min_width=14)
     for name in ("searcher", "same pools", "any pools"):
         table.add_column(name, justify="right", no_wrap=True)
     remarks = []
