@@ -7,10 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from engine.app.loading import load
-from engine.app.output import err
+from engine.app.output import progress_bar
 from engine.app.simulate.chain_table import load_chain_table
 from engine.chain.bootstrap import bootstrap
 from engine.chain.deployments import check, read_manifests
@@ -47,13 +45,7 @@ def read_node_market(url: str, scope: NodeScope | None = None) -> Market:
     Raises ConfigError when nothing is known of the node's chain, UsageError when it has no such pools,
     NodeUnreachable for a dead node.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task("connecting", total=None)
-
-        def tell(what: str, done: int, total: int | None) -> None:
-            progress.update(task, description=what, completed=done, total=total)
-
+    with progress_bar("connecting") as tell:
         return asyncio.run(_read(url, scope or NodeScope(), tell))
 
 

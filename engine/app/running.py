@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from engine.app.forking import deploy_on_fork, read_universe, start_fork
 from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import wait_cancelled
+from engine.app.output import progress_bar
 from engine.app.records import Records, open_records
 from engine.app.session import Key, Session, open_session
 from engine.app.settings import Settings
@@ -130,7 +131,8 @@ async def _run_fork(run: Run) -> None:
 
 
 async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) -> None:
-    await asyncio.to_thread(warm_kernels)
+    with progress_bar("preparing the compiled kernels"):
+        await asyncio.to_thread(warm_kernels)
     telemetry, bus = Telemetry(run.logger), Bus()
     operator = signer.address if signer else None
     async with open_records(
@@ -147,15 +149,16 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
             bus.publish(fact)
 
         key = Key(signer, records.journal) if signer and records.journal else None
-        async with (
-            _listening(bus, telemetry),
-            open_session(
-                settings,
-                key=key,
-                publish=publish,
-                observe=lambda fact, values: run.logger.warning(fact, **values),
-            ) as session,
-        ):
+        async with _listening(bus, telemetry), AsyncExitStack() as stack:
+            with progress_bar("reading the market") as tell:
+                opening = open_session(
+                    settings,
+                    key=key,
+                    publish=publish,
+                    observe=lambda fact, values: run.logger.warning(fact, **values),
+                    progress=tell,
+                )
+                session = await stack.enter_async_context(opening)
             await _follow(run, session, records, telemetry)
 
 
