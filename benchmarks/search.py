@@ -1,0 +1,139 @@
+"""Enumerate, screen, size and verify every cycle of a graph of 5,757 V2 pools."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure import Contender, Result, Unmeasurable, compared, main, race
+from benchmarks.plain_search import PlainGraph, solve
+from engine.amm.layout import limbs_to_ints
+from engine.market.market import Market
+from engine.market.snapshot import load
+from engine.search.finder import Finder
+
+SNAPSHOT = "snapshots/bench_graph_5757_v2.json.gz"
+CYCLES = 25_076
+# The closed form polished over three units each way, all cycles, before gas; it is the snapshot's own note.
+BEST_KNOWN_PROFIT = 2_098_580_165_178_116_099
+ROUNDS = 7
+CHANGED = 20
+TOP = 20
+
+
+def snapshot_path() -> Path:
+    """Raises Unmeasurable where the data folder is absent."""
+    root = Path(os.environ.get("ROUNDTRIP_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    path = root / SNAPSHOT
+    if not path.is_file():
+        raise Unmeasurable(f"{SNAPSHOT} is not in the data folder (ROUNDTRIP_DATA names it)")
+    return path
+
+
+def plain_pools(market: Market) -> list[tuple[int, int, int, int, int]]:
+    """The market's V2 pools as plain integers, by row."""
+    arrays, count = market.arrays, len(market.pools)
+    sides = limbs_to_ints(arrays.reserves[:count].reshape(-1, 2))
+    return [
+        (
+            int(arrays.token0[row]),
+            int(arrays.token1[row]),
+            sides[2 * row],
+            sides[2 * row + 1],
+            record.fee_pips,
+        )
+        for row, record in enumerate(market.pools)
+    ]
+
+
+class Searches:
+    """The same work for each contender."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        assert market.head is not None
+        self.block = market.head
+        self.base = market.tokens[0].address
+        self.finder = Finder(market, [self.base], max_hops=3)
+        self.pools = plain_pools(market)
+        self.graph = PlainGraph(self.pools)
+        self.plain_cycles = self.graph.cycles(0)
+        rng = random.Random(5)
+        rows = rng.sample(range(len(self.pools)), CHANGED)
+        self.changed: NDArray[np.int32] = np.array(sorted(rows), np.int32)
+        self.through = [c for c in self.plain_cycles if any(edge[0] in set(rows) for edge in c)]
+
+    def check(self) -> dict[str, int]:
+        """Both see all cycles; ours earns what is known to be there and at least what the plain one earns
+        on each cycle. Raises AssertionError."""
+        assert self.finder.candidates_count == len(self.plain_cycles) == CYCLES
+        plain = {tuple(edge[0] for edge in cycle): solve(cycle) for cycle in self.plain_cycles}
+        rows = self.market.pool_row
+        found = self.finder.find(None, self.block)
+        ours = {tuple(rows[pool] for pool in item.pools): item.gross_profit for item in found}
+        assert all(ours.get(pools, 0) >= profit for pools, profit in plain.items())
+        totals = {
+            "profitable_cycles": len(ours),
+            "total_profit": sum(ours.values()),
+            "plain_total_profit": sum(plain.values()),
+        }
+        assert totals["plain_total_profit"] == BEST_KNOWN_PROFIT
+        assert totals["total_profit"] >= BEST_KNOWN_PROFIT
+        return totals
+
+    def full(self) -> None:
+        self.finder.find(None, self.block, limit=TOP)
+
+    def incremental(self) -> None:
+        self.finder.find(self.changed, self.block, limit=TOP)
+
+    def plain_full(self) -> list[int]:
+        return [solve(cycle) for cycle in self.graph.cycles(0)]
+
+    def plain_incremental(self) -> list[int]:
+        return [solve(cycle) for cycle in self.through]
+
+
+def measure() -> list[Result]:
+    """Building the index, a full search, and a search after a block. Raises Unmeasurable."""
+    market, _ = load(snapshot_path())
+    searches = Searches(market)
+    totals = searches.check()
+    enumerate_all = race(
+        [
+            Contender("roundtrip", searches.finder.refresh_index),
+            Contender("plain integers", lambda: searches.graph.cycles(0)),
+        ],
+        ROUNDS,
+    )
+    full = race(
+        [Contender("roundtrip", searches.full), Contender("plain integers", searches.plain_full)], ROUNDS
+    )
+    changed = race(
+        [
+            Contender("roundtrip", searches.incremental, 1),
+            Contender("plain integers", searches.plain_incremental),
+        ],
+        3 * ROUNDS,
+    )
+    graph = f"{len(searches.pools):,} V2 pools, {CYCLES:,} directed cycles of 2 and 3 hops"
+    return [
+        compared("search_enumerate", f"index every cycle of {graph}", "ms", enumerate_all),
+        compared(
+            "search_full", f"screen, size, verify and rank every cycle of {graph}", "ms", full, **totals
+        ),
+        compared(
+            "search_changed",
+            f"the same after {CHANGED} pools changed ({len(searches.through):,} cycles pass through them)",
+            "ms",
+            changed,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(measure))
