@@ -18,9 +18,11 @@ from rich.table import Table
 
 from engine.app.demo.running import DemoRun, run_demo
 from engine.app.lifecycle import Stopped, run_until_signalled
-from engine.app.output import err, out, print_json, require_writable, write_json
+from engine.app.output import err, out, print_json, require_writable, say, show_amount, write_json
 from engine.domain.events import BlockFinished, ExecutionResolved, Fact
 from engine.domain.execution import Outcome
+
+_SHOWN = 8
 
 
 def demo(
@@ -45,7 +47,7 @@ def demo(
     with Progress(*columns, console=err, transient=True) as progress:
         phase = progress.add_task("demo", total=None)
 
-        def say(text: str) -> None:
+        def tell(text: str) -> None:
             err.print(text)
             progress.update(phase, description=text)
 
@@ -56,7 +58,7 @@ def demo(
                 err.print(f"{fact.execution.outcome.value}: {fact.execution.intent.transaction.hash}")
 
         try:
-            result = run_until_signalled(run_demo(DemoRun(blocks, seed, directory), say, watch))
+            result = run_until_signalled(run_demo(DemoRun(blocks, seed, directory), tell, watch))
         except Stopped:
             raise KeyboardInterrupt from None
     if report is not None:
@@ -65,31 +67,29 @@ def demo(
         print_json(result)
     else:
         _show(result)
-        out.print(f"ledger: roundtrip ledger show --directory {directory}")
+        say(f"ledger: roundtrip ledger show --directory {directory}")
     return 0 if result["mismatches"] == 0 and result["reverted"] == 0 else 1
 
 
-def _cycle_name(cycle: list[dict[str, Any]]) -> str:
-    return " → ".join(hop["venue"] for hop in cycle)
-
-
 def _show(result: dict[str, Any]) -> None:
-    table = Table(title="Landed arbitrages", title_justify="left", box=None, pad_edge=False)
-    for name in ("block", "cycle", "expected", "simulated", "realised", "gas"):
-        table.add_column(name, justify="left" if name == "cycle" else "right", overflow="fold")
-    for item in result["executions"][:8]:
+    tokens = {token["address"]: token for token in result["base_tokens"]}
+    table = Table(box=None, pad_edge=False)
+    for name in ("block", "cycle", "expected = simulated = realised", "gas"):
+        table.add_column(name, justify="left" if name == "cycle" else "right")
+    for item in result["executions"][:_SHOWN]:
+        token = tokens[item["base_token"]]
+        amounts = {int(item[f"{stage}_wei"]) for stage in ("expected", "simulated", "realised")}
+        shown = " ≠ ".join(show_amount(amount, token["decimals"], 18) for amount in sorted(amounts))
         table.add_row(
             str(item["block"]),
-            _cycle_name(item["cycle"]),
-            item["expected_wei"],
-            item["simulated_wei"],
-            item["realised_wei"],
+            " → ".join(hop["venue"].replace("swap", "") for hop in item["cycle"]),
+            f"{shown} {token['symbol']}",
             f"{item['gas_used']:,}",
         )
     out.print(table)
-    more = len(result["executions"]) - 8
+    more = len(result["executions"]) - _SHOWN
     if more > 0:
-        out.print(f"… and {more} more, in the ledger and the report")
+        say(f"… and {more} more, in the ledger and the report")
     hops = sorted({len(item["cycle"]) for item in result["executions"]})
     latency = result["latency_ms"]["block_to_submit"]
     refused = (
@@ -109,7 +109,7 @@ def _show(result: dict[str, Any]) -> None:
         f"block to submit: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms",
         f"mismatches: {result['mismatches']}",
     ):
-        out.print(line)
+        say(line)
 
 
 def _ether(wei: str) -> str:

@@ -69,8 +69,8 @@ class Tally:
         )
 
     def as_report(self, world: dict[str, Any]) -> dict[str, Any]:
-        """The report; `world` holds chain_id, seed, pools, tokens, contracts and the rate of each base token
-        in wei of the native coin per base unit."""
+        """The report; `world` holds chain_id, seed, pools, tokens, contracts, base_tokens (address, symbol,
+        decimals) and the rate of each base token in wei of the native coin per base unit."""
         rates = world.pop("wei_per_base_unit")
         landed = self.of(Outcome.LANDED)
         reverted = self.of(Outcome.REVERTED)
@@ -103,6 +103,7 @@ class Tally:
                 "block_to_done": _spread(self.block_ms),
             },
             "contracts": world["contracts"],
+            "base_tokens": world["base_tokens"],
             "executions": [_execution(e) for e in [*landed, *reverted]],
         }
 

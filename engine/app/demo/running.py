@@ -157,6 +157,11 @@ async def _trade(run: DemoRun, world: World, anvil: AnvilProcess, say: Say, watc
                     "pools": len(session.market.pools),
                     "tokens": len(session.market.tokens),
                     "contracts": _contracts(session, operator.address, vault.address),
+                    "base_tokens": [
+                        {"address": token.address, "symbol": token.symbol, "decimals": token.decimals}
+                        for token in session.market.tokens
+                        if token.address in world.base_tokens
+                    ],
                     "wei_per_base_unit": {token: 1 / rate for token, rate in rates.items()},
                 }
             )
