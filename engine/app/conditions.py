@@ -12,7 +12,7 @@ from engine.chain.calls import at_block
 from engine.chain.deployments import Deployment
 from engine.chain.feeds import read_feeds
 from engine.chain.registry import RegistryState, read_registry
-from engine.chain.wire import quantity
+from engine.chain.wire import header, quantity
 from engine.domain.feeds import FeedQuote
 from engine.domain.market import BlockRef, Protocol, Token
 from engine.domain.opportunity import TradingState
@@ -79,22 +79,30 @@ class ConditionsReader:
 
     async def read(self, block: BlockRef) -> Conditions:
         """Conditions at `block`. Raises NodeError when the node fails."""
-        feeds, registry, balance = await asyncio.gather(
+        feeds, registry, balance, latest = await asyncio.gather(
             read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
             read_registry(self._node, self._deployment.dex_registry, block.hash),
             self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
+            # While catching up the block is not the head, and what is found on it is too old to send.
+            self._node.request("eth_getBlockByNumber", ["latest", False]),
         )
         return Conditions(
-            self._view(block, feeds, registry, quantity(balance, "balance")), self._costs(block, feeds)
+            self._view(block, header(latest).ref, feeds, registry, quantity(balance, "balance")),
+            self._costs(block, feeds),
         )
 
     def _view(
-        self, block: BlockRef, feeds: dict[str, FeedQuote], registry: RegistryState, balance_wei: int
+        self,
+        block: BlockRef,
+        head: BlockRef,
+        feeds: dict[str, FeedQuote],
+        registry: RegistryState,
+        balance_wei: int,
     ) -> RiskView:
         market = self._market
         stopped = registry.stopped or registry.router != self._deployment.router
         return RiskView(
-            head=block,
+            head=head,
             trading_state=TradingState.HALTED if stopped else self._guard.state,
             venues={venue.name: venue.enabled for venue in registry.venues},
             # Only pools whose CREATE2 address and code were proved are ever read into the market.
