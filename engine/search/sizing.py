@@ -28,14 +28,14 @@ from engine.search.double_double import (
 
 _ZERO = np.uint64(0)
 _SIGN = np.uint64(2**63)
-_UINT112_MAX = 2.0**112 - 1.0
+_TWO_TO_112 = 2.0**112
 _TWO_TO_MINUS_96 = 2.0**-96
 MAX_SEGMENTS = 20_000
 
-# Columns of a hop's state: r, c and cap (input left on this segment; inf when unbounded), then for V3 the
-# square-root price, the liquidity, the one at the segment's end; each a high and a low part.
-_R, _C, _CAP, _PRICE, _LIQUIDITY, _END = 0, 2, 4, 5, 7, 9
-HOP_COLUMNS = 11
+# Columns of a hop's state: r, c and cap (input left on this segment), then for V3 the square-root price, the
+# liquidity, and the square-root price at the segment's end; each a high and a low part.
+_R, _C, _CAP, _PRICE, _LIQUIDITY, _END = 0, 2, 4, 6, 8, 10
+HOP_COLUMNS = 12
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -47,6 +47,11 @@ def _put_nb(state, hop, column, value):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _get_nb(state, hop, column):
     return state[hop, column], state[hop, column + 1]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _positive_nb(value):
+    return value if value[0] > 0.0 else (0.0, 0.0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -81,7 +86,8 @@ def _start_v2_nb(pools, row, d, state, hop):
     c = dd_divide_nb(_fee_factor_nb(pools, row), reserve_in)
     _put_nb(state, hop, _C, c)
     _put_nb(state, hop, _R, dd_multiply_nb(c, reserve_out))
-    state[hop, _CAP] = _UINT112_MAX - reserve_in[0]
+    room = dd_subtract_nb((_TWO_TO_112, -1.0), reserve_in)
+    _put_nb(state, hop, _CAP, room)
     return True
 
 
@@ -101,8 +107,7 @@ def _curve_v3_nb(pools, row, d, state, hop):
         distance = dd_subtract_nb(end, price)
     _put_nb(state, hop, _R, r)
     _put_nb(state, hop, _C, c)
-    cap = dd_divide_nb(dd_multiply_nb(liquidity, distance), fee)
-    state[hop, _CAP] = cap[0] if cap[0] > 0.0 else 0.0
+    _put_nb(state, hop, _CAP, _positive_nb(dd_divide_nb(dd_multiply_nb(liquidity, distance), fee)))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -187,8 +192,7 @@ def _advance_nb(pools, edges, hops, state, amount):
         r, c = _get_nb(state, hop, _R), _get_nb(state, hop, _C)
         divisor = dd_add_nb((1.0, 0.0), dd_multiply_nb(c, amount))
         out = dd_divide_nb(dd_multiply_nb(r, amount), divisor)
-        cap = state[hop, _CAP] - amount[0]
-        state[hop, _CAP] = cap if cap > 0.0 else 0.0
+        _put_nb(state, hop, _CAP, _positive_nb(dd_subtract_nb(_get_nb(state, hop, _CAP), amount)))
         row, d = edges[hop] >> 1, edges[hop] & 1
         if pools.kind[row] == KIND_V3:
             price = _get_nb(state, hop, _PRICE)
@@ -211,11 +215,12 @@ def optimum_nb(pools, edges, hops, state, cursor):
         return total
     for _ in range(MAX_SEGMENTS):
         k, n = (1.0, 0.0), (0.0, 0.0)
-        limit, tight = np.inf, -1
+        limit, tight = (np.inf, 0.0), -1
         for hop in range(hops):
-            room = k[0] - state[hop, _CAP] * n[0]
-            if room > 0.0 and state[hop, _CAP] / room < limit:
-                limit, tight = state[hop, _CAP] / room, hop
+            cap = _get_nb(state, hop, _CAP)
+            divisor = dd_subtract_nb(k, dd_multiply_nb(cap, n))
+            if divisor[0] > 0.0 and cap[0] / divisor[0] < limit[0]:
+                limit, tight = dd_divide_nb(cap, divisor), hop
             n = dd_add_nb(n, dd_multiply_nb(_get_nb(state, hop, _C), k))
             k = dd_multiply_nb(k, _get_nb(state, hop, _R))
         if k[0] < 1.0 or (k[0] == 1.0 and k[1] <= 0.0):
@@ -223,10 +228,10 @@ def optimum_nb(pools, edges, hops, state, cursor):
         best = dd_divide_nb(dd_subtract_nb(dd_sqrt_nb(k), (1.0, 0.0)), n)
         if not best[0] > 0.0:
             return total
-        if best[0] <= limit:
+        if best[0] <= limit[0]:
             return dd_add_nb(total, best)
-        _advance_nb(pools, edges, hops, state, (limit, 0.0))
-        total = dd_add_nb(total, (limit, 0.0))
+        _advance_nb(pools, edges, hops, state, limit)
+        total = dd_add_nb(total, limit)
         row, d = edges[tight] >> 1, edges[tight] & 1
         if pools.kind[row] != KIND_V3:
             return total

@@ -7,6 +7,8 @@ then tightened backward from there: each hop's input becomes the least for which
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -14,7 +16,7 @@ from engine.amm.concentrated import highest_limit_nb, lowest_limit_nb, swap_nb
 from engine.amm.constant_product import amount_out_nb, least_amount_in_nb
 from engine.amm.layout import KIND_V2, KIND_V3, OK
 from engine.amm.quote import reserves_nb
-from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_u256
+from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_float, to_u256
 from engine.search.double_double import dd_to_u256_nb
 from engine.search.sizing import HOP_COLUMNS, optimum_nb
 
@@ -124,32 +126,62 @@ def _coarsest_nb(amounts, hops):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _crosses_ticks_nb(pools, edges, hops):
+    for hop in range(hops):
+        if pools.kind[edges[hop] >> 1] == KIND_V3:
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _plateau_nb(best, hops, pivot):
+    """How far the amount at `pivot` may move for about one unit of profit: the profit is a parabola at its
+    top, about P (1 - (d / x)**2)."""
+    gain, cost = _load_nb(best, hops), _load_nb(best, 0)
+    profit = to_float(gain - cost) if gain > cost else 1.0
+    return dd_to_u256_nb((to_float(_load_nb(best, pivot)) / math.sqrt(profit), 0.0))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def polish_nb(pools, edges, hops, optimum, amounts, best):
     """The best integer execution found near `optimum` (U256, input at hop 0) into `best` u64[5, 4]; True when
     it makes a profit.
 
     Tried: the closed form and `_REACH` units on each side, then a pattern search at the coarsest position,
-    whose steps double after a gain and halve after none. Where `optimum` itself is refused (balance bounds,
-    end of the known ticks) the search starts from the largest halving of it that is accepted.
+    whose steps double after a gain and halve after none. Its first step spans the `plateau` when the cycle
+    crosses ticks: there the rounding of each segment makes units of difference that no formula tells. Where
+    none around `optimum` is accepted (balance bounds, end of the known ticks) the largest accepted input
+    below it takes its place.
     """
     zero, one, reach = to_u256(_ZERO), to_u256(_ONE), to_u256(_REACH)
-    step = to_u256(_SEARCH_STEP)
     first = np.int64(0)
-    start = optimum if optimum > one else one
-    while start > zero and not evaluate_nb(pools, edges, hops, first, start, amounts):
-        start = start >> _ONE
-        step = start >> _ONE
-    if start == zero:
-        start = optimum
-    start = start - reach if start > reach else one
     found = np.bool_(False)
-    for _ in range(2 * _REACH + _ONE):
-        if evaluate_nb(pools, edges, hops, first, start, amounts):
-            found = _keep_better_nb(amounts, best, hops, found) or found
-        start = start + one
+    for attempt in range(2):
+        trial = optimum - reach if optimum > reach else one
+        for _ in range(2 * _REACH + _ONE):
+            if evaluate_nb(pools, edges, hops, first, trial, amounts):
+                found = _keep_better_nb(amounts, best, hops, found) or found
+            trial = trial + one
+        if found or attempt == 1:
+            break
+        refused, optimum = optimum, optimum >> _ONE
+        while optimum > zero and not evaluate_nb(pools, edges, hops, first, optimum, amounts):
+            refused, optimum = optimum, optimum >> _ONE
+        while optimum > zero and refused - optimum > one:
+            middle = optimum + ((refused - optimum) >> _ONE)
+            if evaluate_nb(pools, edges, hops, first, middle, amounts):
+                optimum = middle
+            else:
+                refused = middle
+        if optimum == zero:
+            break
     if not found:
         return found
+    step = to_u256(_SEARCH_STEP)
     pivot = _coarsest_nb(best, hops)
+    if _crosses_ticks_nb(pools, edges, hops):
+        wide = _plateau_nb(best, hops, pivot)
+        step = wide if wide > step else step
     for _ in range(_MAX_CLIMB):
         if step == zero:
             break

@@ -6,6 +6,7 @@ import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
 from math import isqrt, prod
@@ -172,15 +173,118 @@ def trisect(pools: list[Pool], cycle: tuple[Edge, ...]) -> int:
     return max(range(low, high + 1), key=value)
 
 
+class Curve:
+    """One hop as r x / (1 + c x) on its present segment, of which `room` input is left; 60 digits."""
+
+    def __init__(self, pool: Pool, side: int) -> None:
+        self.side, self.kept = side, Decimal(PIPS - pool.fee_pips) / PIPS
+        self.v3 = pool.v3
+        self.alive = True
+        if pool.v3 is None:
+            assert pool.reserves is not None
+            self.c = self.kept / pool.reserves[side]
+            self.r = self.c * pool.reserves[1 - side]
+            self.room = Decimal(UINT112 - pool.reserves[side])
+            return
+        self.price = Decimal(pool.v3.sqrt_price) / 2**96
+        self.liquidity = pool.v3.liquidity
+        ticks = sorted(pool.v3.ticks)
+        self.ahead = (
+            [t for t in ticks if t > pool.v3.tick] if side else [t for t in ticks if t <= pool.v3.tick][::-1]
+        )
+        self.enter()
+
+    def enter(self) -> None:
+        """Take the segment up to the next tick, passing those without liquidity."""
+        assert self.v3 is not None
+        while self.alive:
+            self.end = Decimal(sqrt_ratio_at_tick(self.ahead[0]) if self.ahead else 0) / 2**96
+            if self.ahead and self.liquidity and self.end != self.price:
+                break
+            self.cross()
+        else:
+            return
+        p, q, size = self.price, self.end, Decimal(self.liquidity)
+        self.c = self.kept / (size * p) if self.side else self.kept * p / size
+        self.r = self.kept / p**2 if self.side else self.kept * p**2
+        self.room = size * ((q - p) if self.side else (1 / q - 1 / p)) / self.kept
+
+    def cross(self) -> None:
+        assert self.v3 is not None
+        if not self.ahead:
+            self.alive = False
+            return
+        net = self.v3.ticks[self.ahead.pop(0)]
+        self.price = self.end
+        self.liquidity += net if self.side else -net
+
+    def advance(self, amount: Decimal) -> Decimal:
+        """Sell `amount`, at most `room`, and return what comes out."""
+        growth = 1 + self.c * amount
+        out = self.r * amount / growth
+        if self.v3 is not None:
+            self.price = self.price * growth if self.side else self.price / growth
+        self.r, self.c, self.room = self.r / growth**2, self.c / growth, self.room - amount
+        return out
+
+
+def piecewise(pools: list[Pool], cycle: tuple[Edge, ...]) -> int:
+    """The real-valued optimum over all segments, rounded down."""
+    with localcontext(prec=80):
+        curves = [Curve(pools[n], side) for n, side in cycle]
+        total = Decimal(0)
+        while all(curve.alive for curve in curves):
+            k, n, limits = Decimal(1), Decimal(0), []
+            for curve in curves:
+                spare = k - curve.room * n
+                limits.append(curve.room / spare if spare > 0 else Decimal("Infinity"))
+                k, n = k * curve.r, n + curve.c * k
+            best = (k.sqrt() - 1) / n
+            if best <= 0:
+                break
+            limit = min(limits)
+            if best <= limit:
+                total += best
+                break
+            total += limit
+            amount = limit
+            for curve in curves:
+                amount = curve.advance(amount)
+            tight = curves[limits.index(limit)]
+            if tight.v3 is None:
+                break
+            tight.price = tight.end
+            tight.cross()
+            tight.enter()
+        return int(total)
+
+
+def router_profit(pools: list[Pool], cycle: tuple[Edge, ...], amount: int) -> int | None:
+    """What the router's way of executing earns when `amount` forward decides the last hop: every earlier hop
+    buys exactly what the next one owes. A V3 pool may charge more for that than it gave when sold to."""
+    out = amount
+    try:
+        for n, side in cycle[:-1]:
+            out = pools[n].sell(side, out)
+        owed, out = out, pools[cycle[-1][0]].sell(cycle[-1][1], out)
+        for n, side in reversed(cycle[:-1]):
+            owed = pools[n].buy(side, owed)
+    except Revert:
+        return None
+    return out - owed
+
+
 def best_profit(pools: list[Pool], cycle: tuple[Edge, ...]) -> int:
-    """Profit of the closed-form (or trisected) optimum polished over three units each way; at least 0."""
+    """Profit of the closed-form optimum polished over three units each way; at least 0.
+
+    Through V2 pools alone that is the plain forward chain; where a V3 pool is crossed, the router's way.
+    """
     if prod(pools[n].rate_bound(side) for n, side in cycle) <= 1:
         return 0
-    if all(pools[n].v3 is None for n, _ in cycle):
-        optimum = closed_form(pools, cycle)
-    else:
-        optimum = trisect(pools, cycle)
-    gains = (profit(pools, cycle, x) for x in range(max(1, optimum - 3), optimum + 4))
+    constant_product = all(pools[n].v3 is None for n, _ in cycle)
+    optimum = closed_form(pools, cycle) if constant_product else piecewise(pools, cycle)
+    earn = profit if constant_product else router_profit
+    gains = (earn(pools, cycle, x) for x in range(max(1, optimum - 3), optimum + 4))
     return max([0, *(gain for gain in gains if gain is not None)])
 
 
