@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from engine.execution.tracker import Tracker
 from engine.ledger.journal import FileJournal
 from engine.market.market import Market
 from engine.risk.chain import RiskChain
+from engine.risk.view import RiskView
 from engine.search.finder import Finder
 
 
@@ -90,22 +91,30 @@ async def act(
         )
         conditions = await reader.read(stage.head)
         found = Finder(market, present, max_hops).find(None, stage.head, conditions.costs, attempts)
-        chain = RiskChain(stage.settings.risk)
-        planner = Planner(stage.deployment.router, _terms(stage.settings), clock=lambda: 0)
-        simulator = Simulator(stage.node, stage.signer.address, stage.block_interval_s)
-        refusals: dict[str, int] = {}
-        for opportunity in found:
-            verdict = chain.assess(opportunity, conditions.view)
-            if not isinstance(verdict, Refused):
-                verdict = await simulator.simulate(planner.plan(verdict, stage.head), stage.head)
-            if isinstance(verdict, Refused):
-                refusals[verdict.reason] = refusals.get(verdict.reason, 0) + 1
-                continue
-            execution = await _land(stage, sender, await sender.submit(verdict))
-            if execution.outcome is Outcome.LANDED:
-                return Act(execution, opportunity, len(found), refusals)
-            refusals[execution.outcome] = refusals.get(execution.outcome, 0) + 1
-            return Act(None, opportunity, len(found), refusals, f"our transaction {execution.outcome}")
+        return await _first_that_holds(stage, found, conditions.view, sender)
+
+
+async def _first_that_holds(
+    stage: Stage, found: Sequence[Opportunity], view: RiskView, sender: Sender
+) -> Act:
+    """Take opportunities through checks and simulation in order, and send the first that passes."""
+    chain = RiskChain(stage.settings.risk)
+    planner = Planner(stage.deployment.router, _terms(stage.settings), clock=lambda: 0)
+    simulator = Simulator(stage.node, stage.signer.address, stage.block_interval_s)
+    refusals: dict[str, int] = {}
+    for opportunity in found:
+        verdict = chain.assess(opportunity, view)
+        if isinstance(verdict, Refused):
+            refusals[verdict.reason] = refusals.get(verdict.reason, 0) + 1
+            continue
+        answer = await simulator.simulate(planner.plan(verdict, stage.head), stage.head)
+        if isinstance(answer, Refused):
+            refusals[answer.reason] = refusals.get(answer.reason, 0) + 1
+            continue
+        execution = await _land(stage, sender, await sender.submit(answer))
+        if execution.outcome is Outcome.LANDED:
+            return Act(execution, opportunity, len(found), refusals)
+        return Act(None, opportunity, len(found), refusals, f"our transaction was {execution.outcome}")
     return Act(None, None, len(found), refusals, _why_not(found, refusals))
 
 

@@ -22,6 +22,7 @@ from engine.domain.errors import UsageError
 _HEX = re.compile(r"0x[0-9a-fA-F]*\Z")
 _MAX_FILE_BYTES = 1 << 30
 _MAX_PADDING = 64
+_NO_CODE = ("0x" + "00" * 32, "0x" + keccak(b"").hex())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,6 @@ def load_block(folder: Path) -> StoredBlock:
         logs = _logs(_read(path), len(transactions)) if path.is_file() else None
     except _Bad as error:
         raise UsageError(f"block file {path} is malformed: {error}") from None
-    header = {**header, "number": hex(_quantity(header["number"], "number"))}
     return StoredBlock(int(header["number"], 16), header, transactions, state, logs)
 
 
@@ -153,14 +153,14 @@ def _read(path: Path) -> Any:
 def _block(raw: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     header = _mapping(raw, "the block")
     for name in ("number", "timestamp", "gasLimit"):
-        _quantity(header.get(name), name)
+        _hex_quantity(header.get(name), name)
     _hex_of(header.get("miner"), 20, "miner")
     _hex_of(header.get("parentHash"), 32, "parentHash")
     if header.get("baseFeePerGas") is not None:
-        _quantity(header["baseFeePerGas"], "baseFeePerGas")
-    if not 0 < _quantity(header["timestamp"], "timestamp") < 1 << 40:
+        _hex_quantity(header["baseFeePerGas"], "baseFeePerGas")
+    if not 0 < int(header["timestamp"], 16) < 1 << 40:
         raise _Bad(f"timestamp {header['timestamp']!r} is out of range")
-    if _quantity(header["number"], "number") >= 1 << 40:
+    if not 0 < int(header["number"], 16) < 1 << 40:
         raise _Bad(f"number {header['number']!r} is out of range")
     transactions = header.get("transactions")
     if not isinstance(transactions, list):
@@ -178,11 +178,13 @@ def _transaction(raw: Any, at: int) -> None:
     if transaction.get("to") is not None:
         _hex_of(transaction["to"], 20, f"{what}'s recipient")
     _hex_of(transaction.get("input"), None, f"{what}'s input")
-    for name in ("gas", "value", "nonce"):
-        _quantity(transaction.get(name), f"{what}'s {name}")
-    for name in ("type", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "maxFeePerBlobGas"):
-        if transaction.get(name) is not None:
-            _quantity(transaction[name], f"{what}'s {name}")
+    fees = (
+        ("gasPrice",) if transaction.get("maxFeePerGas") is None else ("maxFeePerGas", "maxPriorityFeePerGas")
+    )
+    for name in ("gas", "value", "nonce", *fees):
+        _hex_quantity(transaction.get(name), f"{what}'s {name}")
+    if transaction.get("type") is not None:
+        _hex_quantity(transaction["type"], f"{what}'s type")
     if not isinstance(transaction.get("accessList") or [], list):
         raise _Bad(f"{what}'s access list is not a list")
 
@@ -237,6 +239,8 @@ def _code_of(entry: Mapping[str, Any], address: str, codes: Mapping[str, bytes])
     if not entry.get("code_hash"):
         return b""
     code_hash = _hex_of(entry["code_hash"], 32, f"code hash of {address}")
+    if code_hash in _NO_CODE:
+        return b""
     if code_hash not in codes:
         raise _Bad(f"account {address} has code {code_hash}, which bytecodes.json lacks")
     return codes[code_hash]
@@ -279,6 +283,12 @@ def _quantity(value: Any, what: str, bits: int = 256) -> int:
     return number
 
 
+def _hex_quantity(value: Any, what: str) -> int:
+    if not isinstance(value, str):
+        raise _Bad(f"{what} is {str(value)[:80]!r}, not a hexadecimal number")
+    return _quantity(value, what)
+
+
 def _hex_of(value: Any, size: int | None, what: str) -> str:
     """Hex data of `size` bytes, lower-case."""
     if not isinstance(value, str) or not _HEX.match(value) or len(value) % 2:
@@ -293,7 +303,7 @@ def _folder_number(folder: Path) -> int:
         header, _ = _block(_read(folder / "block.json"))
     except _Bad as error:
         raise UsageError(f"block file {folder / 'block.json'} is malformed: {error}") from None
-    return _quantity(header["number"], "number")
+    return int(header["number"], 16)
 
 
 def _some(numbers: list[int]) -> str:

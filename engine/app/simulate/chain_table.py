@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ class ChainTable:
     venues: tuple[Venue, ...]
     first_blocks: dict[str, int]
     ticks_slots: dict[str, int]
+
+    def ticks_slot(self, venue: str) -> int:
+        """The slot of `ticks` in a V3 venue's pools; Uniswap's for a venue that is not in the table."""
+        return self.ticks_slots.get(venue, UNISWAP_V3_TICKS_SLOT)
+
+    def with_venues(self, venues: Iterable[Venue]) -> ChainTable:
+        """This table and more venues."""
+        return replace(self, venues=(*self.venues, *venues))
 
     @property
     def base_tokens(self) -> tuple[str, ...]:

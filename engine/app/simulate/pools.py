@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from eth_abi import encode
 from eth_utils import keccak
@@ -14,11 +15,12 @@ from engine.app.simulate.chain_table import ChainTable
 from engine.chain.calls import UNTRUSTED_GAS, View, call, contract_failed
 from engine.chain.metadata import read_tokens
 from engine.domain.errors import NodeError
-from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Protocol, Token
+from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Protocol, Token, Venue
 from engine.domain.pool_state import PartialState, TickWindow
 from engine.domain.ports import Node
 from engine.domain.provenance import is_genuine
 
+_FACTORY = View.of("factory()", "address")
 _TOKEN0 = View.of("token0()", "address")
 _TOKEN1 = View.of("token1()", "address")
 _RESERVES = View.of("getReserves()", "uint112", "uint112", "uint32")
@@ -36,9 +38,11 @@ KnownSlots = Mapping[str, Iterable[int]] | None
 
 @dataclass(frozen=True, slots=True)
 class FoundPools:
-    """`records` are pools of known venues whose state is known; `refused` says why others are not used."""
+    """`records` are pools of proven code whose state is known; `venues` are those of them that the table does
+    not name; `refused` says why others are not used."""
 
     records: list[PoolRecord]
+    venues: list[Venue] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,16 +60,20 @@ def pool_like(state: State) -> list[str]:
 async def find_pools(
     node: Node, addresses: Iterable[str], table: ChainTable, block: BlockRef, known: KnownSlots = None
 ) -> FoundPools:
-    """Ask each address what pool it is, and prove it by CREATE2. Raises NodeError when the node fails."""
+    """Ask each address what pool it is, and prove by CREATE2 that its code is a known venue's.
+
+    A pool of a factory the table does not name is taken when its creation code is that of a venue it names:
+    then a venue is made for the factory. Raises NodeError when the node fails.
+    """
     addresses = list(addresses)
-    views = (_TOKEN0, _TOKEN1, _FEE, _SPACING)
+    views = (_TOKEN0, _TOKEN1, _FEE, _SPACING, _FACTORY)
     answers = await node.batch(
         [call(address, view.data(), block.hash, UNTRUSTED_GAS) for address in addresses for view in views]
     )
     found = FoundPools([])
     for at, address in enumerate(addresses):
         part = answers[at * len(views) : (at + 1) * len(views)]
-        token0, token1, fee, spacing = (
+        token0, token1, fee, spacing, factory = (
             _value(view, answer) for view, answer in zip(views, part, strict=True)
         )
         if token0 is None or token1 is None:
@@ -73,10 +81,15 @@ async def find_pools(
         if ZERO_ADDRESS in (token0, token1):
             found.refused[address] = "its tokens are not in the state"
             continue
-        record = _proven(address, (token0, token1), fee, spacing, table)
-        if record is None:
+        claim = _Claim(address, (token0, token1), fee, spacing)
+        proven = _proven(claim, (*table.venues, *found.venues)) or _forked(claim, factory, table.venues)
+        if proven is None:
             found.refused[address] = "its venue is unknown"
-        elif (missing := _missing(record, table, known)) is not None:
+            continue
+        venue, record = proven
+        if venue not in table.venues and venue not in found.venues:
+            found.venues.append(venue)
+        if (missing := _missing(record, table, known)) is not None:
             found.refused[address] = missing
         else:
             found.records.append(record)
@@ -116,7 +129,7 @@ def tick_window(
     Bitmap words are followed from the current one outwards for as long as they are known; the range ends at
     the first initialised tick whose own state is not.
     """
-    ticks_slot, spacing = table.ticks_slots[pool.venue], pool.tick_spacing
+    ticks_slot, spacing = table.ticks_slot(pool.venue), pool.tick_spacing
     compressed = _tick_of(storage.get(0, 0)) // spacing
     words: list[int] = []
     low, high = compressed * spacing, (compressed + 1) * spacing
@@ -147,19 +160,42 @@ def tick_window(
     return TickWindow(tuple(tick for tick in inside if low <= tick <= high), low, high)
 
 
-def _proven(
-    address: str, tokens: tuple[str, str], fee: int | None, spacing: int | None, table: ChainTable
-) -> PoolRecord | None:
-    for venue in table.venues:
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a contract says of itself: its tokens and, if it is of V3's kind, its fee and tick spacing."""
+
+    address: str
+    tokens: tuple[str, str]
+    fee: int | None
+    spacing: int | None
+
+
+def _proven(claim: _Claim, venues: Iterable[Venue]) -> tuple[Venue, PoolRecord] | None:
+    """The venue whose pool this is, by CREATE2."""
+    for venue in venues:
         if venue.protocol is Protocol.UNISWAP_V2:
-            record = PoolRecord(address, venue.protocol, venue.name, tokens, venue.fee_pips or 0)
-        elif fee is not None and spacing is not None:
-            record = PoolRecord(address, venue.protocol, venue.name, tokens, fee, spacing)
+            record = PoolRecord(claim.address, venue.protocol, venue.name, claim.tokens, venue.fee_pips or 0)
+        elif claim.fee is not None and claim.spacing is not None:
+            record = PoolRecord(
+                claim.address, venue.protocol, venue.name, claim.tokens, claim.fee, claim.spacing
+            )
         else:
             continue
         if is_genuine(venue, record):
-            return record
+            return venue, record
     return None
+
+
+def _forked(claim: _Claim, factory: str | None, venues: Iterable[Venue]) -> tuple[Venue, PoolRecord] | None:
+    """The same for another factory that creates its pools from a known venue's very code."""
+    if factory is None:
+        return None
+    copies = (
+        replace(venue, name=f"{venue.name} code by {factory}", factory=factory, deployer=factory)
+        for venue in venues
+        if venue.deployer == venue.factory
+    )
+    return _proven(claim, copies)
 
 
 def _missing(pool: PoolRecord, table: ChainTable, known: KnownSlots) -> str | None:
@@ -169,11 +205,11 @@ def _missing(pool: PoolRecord, table: ChainTable, known: KnownSlots) -> str | No
     there = set(known.get(pool.address, ()))
     if pool.protocol is Protocol.UNISWAP_V2:
         return None if there.issuperset(_V2_SLOTS) else "its reserves are not in the state"
-    needed = {0, table.ticks_slots[pool.venue] - 1}
+    needed = {0, table.ticks_slot(pool.venue) - 1}
     return None if there >= needed else "its price or liquidity is not in the state"
 
 
-def _value(view: View, answer: object) -> int | str | None:
+def _value(view: View, answer: object) -> Any:
     if isinstance(answer, NodeError):
         if not contract_failed(answer):
             raise answer

@@ -20,7 +20,7 @@ _PLACES = 8
 _SHORT = {Protocol.UNISWAP_V2.value: "V2", Protocol.UNISWAP_V3.value: "V3"}
 
 
-def result_of(act: Act | None) -> dict[str, str] | None:
+def result_of(act: Act | None) -> dict[str, Any] | None:
     """Our landed transaction as the report shows it, amounts in base units before gas; None when none did."""
     if act is None or act.landed is None or act.opportunity is None:
         return None
@@ -102,8 +102,8 @@ def print_report(report: Mapping[str, Any], console: Console, bases: Sequence[To
     """One line per landed arbitrage and per block without one; amounts in whole tokens of `bases`, cut to
     eight places, other tokens' in base units."""
     shown = _Amounts({token.address: token for token in bases})
-    title = "Landed by searchers, and by us from the state just before: profit before gas"
-    table = Table(title=title, box=SIMPLE, show_edge=False, pad_edge=False)
+    title = "Profit before gas, landed by searchers and by us"
+    table = Table(title=title, box=SIMPLE, show_edge=False, padding=0)
     for name in ("block", "txs", "pools", "tx"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("cycle", overflow="fold", min_width=14)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,11 @@ async def simulate_stored(folder: Path, terms: Terms, watch: Watch) -> dict[str,
             known = {address: account.storage for address, account in block.state.items()}
             head = await latest(replayer.node)
             found = await find_pools(replayer.node, pool_like(block.state), table, head, known)
+            terms = replace(terms, table=table.with_venues(found.venues))
             replayed = await replayer.run(len(block.transactions))
             logs, mismatched = _trusted_logs(block, replayed)
             arbitrages = find_arbitrages(block.transactions, logs, _tokens(found.records), table)
-            set_scene = _stored_scene(block, replayer, table, known, mismatched)
+            set_scene = _stored_scene(block, replayer, terms.table, known, mismatched)
             rows = await against_searchers(arbitrages, set_scene, terms, watch)
     return {
         "number": block.number,
@@ -68,16 +70,14 @@ async def simulate_remote(
     logs = await fetch_logs(node, block)
     swapped = sorted({pool for part in logs.values() for pool in swapping_pools(part)})
     head = (await fetch_block(node, number - 1))["hash"]
-    records = await candidate_pools(node, swapped, table, number - 1, head)
-    addresses = sorted({record.address for record in (*records, *extra_pools)})
-    arbitrages = find_arbitrages(block["transactions"], logs, _tokens(records), table)
+    found = await candidate_pools(node, swapped, table, number - 1, head)
+    terms = replace(terms, table=table.with_venues(found.venues))
+    addresses = sorted({record.address for record in (*found.records, *extra_pools)})
+    arbitrages = find_arbitrages(block["transactions"], logs, _tokens(found.records), table)
 
     @asynccontextmanager
     async def set_scene(count: int, folder: Path) -> AsyncIterator[Scene]:
-        async with forked_stage(url, table.chain_id, block, count, addresses, table, folder) as (
-            stage,
-            refused,
-        ):
+        async with forked_stage(url, terms.table, block, count, addresses, folder) as (stage, refused):
             yield Scene(stage, None, _not_run(refused))
 
     report = {
@@ -86,7 +86,7 @@ async def simulate_remote(
         "pools": len(addresses),
         "landed_arbitrages": await against_searchers(arbitrages, set_scene, terms, watch),
     }
-    if not arbitrages and addresses:
+    if not arbitrages and len(addresses) > 1:
         watch("acting at the block's start", 0, None)
         report["best_at_start"] = await best_at_start(set_scene, terms)
     return report

@@ -182,10 +182,10 @@ def _with_native(at: int, flow: _Flow, transfers: list[_Transfer], native: str) 
     received0, received1 = flow.received
     if received0 > 0 > received1:
         token = _token_moved(transfers, flow.holder, None, -received1)
-        return token and Swap(flow.pool, flow.protocol, native, token, received0, -received1, at)
+        return Swap(flow.pool, flow.protocol, native, token, received0, -received1, at) if token else None
     if received1 > 0 > received0:
         token = _token_moved(transfers, None, flow.holder, received1)
-        return token and Swap(flow.pool, flow.protocol, token, native, received1, -received0, at)
+        return Swap(flow.pool, flow.protocol, token, native, received1, -received0, at) if token else None
     return None
 
 
