@@ -11,7 +11,14 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from engine.domain.errors import UsageError
 
@@ -19,11 +26,23 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+class Bars(Progress):
+    """Bars on stderr that go away at the end. Where stderr is not a terminal they leave no trace, so that an
+    error stays the one line it is."""
+
+    def __init__(self, *columns: ProgressColumn):
+        super().__init__(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+    def stop(self) -> None:
+        # Rich's own ends with an empty line where there is no terminal.
+        self.live.stop()
+
+
 @contextmanager
 def progress_bar(start: str) -> Iterator[Callable[[str, int, int | None], None]]:
     """A bar on stderr that goes away at the end; the callable takes (what, done, total or None)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Bars(*columns) as progress:
         task = progress.add_task(start, total=None)
         yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
 

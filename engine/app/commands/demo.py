@@ -9,7 +9,6 @@ import typer
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from engine.app.demo.running import DemoRun, run_demo
 from engine.app.lifecycle import Stopped, run_until_signalled
-from engine.app.output import err, out, print_json, require_writable, say, show_amount, write_json
+from engine.app.output import Bars, err, out, print_json, require_writable, say, show_amount, write_json
 from engine.domain.events import BlockFinished, ExecutionResolved, Fact
 from engine.domain.execution import Outcome
 
@@ -44,7 +43,7 @@ def demo(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Bars(*columns) as progress:
         phase = progress.add_task("demo", total=None)
 
         def tell(text: str) -> None:

@@ -11,7 +11,6 @@ import typer
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -19,7 +18,7 @@ from rich.progress import (
 
 from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import Stopped, run_until_signalled
-from engine.app.output import err, out, print_json, require_writable, write_json
+from engine.app.output import Bars, out, print_json, require_writable, write_json
 from engine.app.simulate.blocks import find_blocks
 from engine.app.simulate.chain_table import known_bases, load_chain_table
 from engine.app.simulate.report import print_report, totals_of
@@ -147,7 +146,7 @@ def _run(job: _Job) -> dict[str, Any]:
         TimeElapsedColumn(),
     )
     blocks: list[dict[str, Any]] = []
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Bars(*columns) as progress:
         bar = progress.add_task("compiling", total=job.blocks)
         warm_kernels()
 
