@@ -45,7 +45,7 @@ def compare(pools: list, tokens: int, base: int, max_hops: int) -> tuple[int, in
     return profitable, len(found)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(20))
 def test_v2_graphs(seed: int) -> None:
     rng = random.Random(seed)
     pools = random_pools(rng, 7, 24, 0.0, rng.choice([0.002, 0.02, 0.3]))
@@ -53,7 +53,7 @@ def test_v2_graphs(seed: int) -> None:
     assert found >= expected
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(40))
 def test_mixed_graphs(seed: int) -> None:
     rng = random.Random(1000 + seed)
     pools = random_pools(rng, 6, 14, 0.6, rng.choice([0.005, 0.05]))
