@@ -266,9 +266,7 @@ def _apply_event_nb(state, events, n):
         return _WRONG_FAMILY
     mint = kind == EVENT_V3_MINT
     if mint or kind == EVENT_V3_BURN:
-        return _apply_position_nb(
-            state, row, events.a[n], events.tick_lower[n], events.tick_upper[n], mint
-        )
+        return _apply_position_nb(state, row, events.a[n], events.tick_lower[n], events.tick_upper[n], mint)
     code = _apply_price_nb(state, row, events.a[n], events.tick_lower[n])
     if code == 0 and kind == EVENT_V3_SWAP:
         if events.b[n, 2] | events.b[n, 3]:
