@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import stamina.instrumentation
 from living_world import LivingWorld
 
 from engine.amm.kernel_cache import use_kernel_cache
@@ -42,6 +43,9 @@ Cli = Callable[..., Ended]
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     """Runs a command in this process, which spares its start; everything else is as in one of its own."""
+
+    # As the console script does.
+    stamina.instrumentation.set_on_retry_hooks([])
 
     def run(*arguments: object) -> Ended:
         capsys.readouterr()
