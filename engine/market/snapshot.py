@@ -222,13 +222,14 @@ def _load_v3(
     # The tick is the floor of the price's, or one less just after a swap downwards ended on a tick.
     if price and not -1.001 <= tick - 2 * (math.log(price) - 96 * math.log(2)) / _LOG_BASE <= 0.001:
         raise _Malformed("tick does not agree with sqrt_price_x96")
-    ticks = [_load_tick(entry) for entry in _list(pool, "ticks")]
+    nets = [_load_tick(entry) for entry in _list(pool, "ticks")]
+    ticks: list[tuple[int, int] | tuple[int, int, int]] = [*nets]
     gross = pool.get("ticks_gross")
     if gross is not None:
-        if not isinstance(gross, list) or len(gross) != len(ticks):
+        if not isinstance(gross, list) or len(gross) != len(nets):
             raise _Malformed("ticks_gross must be as long as ticks")
-        ticks = [(t, n, _amount(g, "ticks_gross", 128)) for (t, n), g in zip(ticks, gross, strict=True)]
-    low, high = _known_range(pool, tick, spacing, ticks)
+        ticks = [(t, n, _amount(g, "ticks_gross", 128)) for (t, n), g in zip(nets, gross, strict=True)]
+    low, high = _known_range(pool, tick, spacing, nets)
     row = market.add_pool(PoolRecord(address, Protocol.UNISWAP_V3, venue, tokens, fee_pips, spacing))
     market.set_v3(row, price, liquidity, tick, ticks, low, high)
 

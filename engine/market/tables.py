@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -134,7 +136,7 @@ class PoolTables:
         target = np.repeat(moved[:-1], counts) + within
         capacity = max(2 * (used + extra), len(self.arena_tick))
         for name, (dtype, tail) in _ARENA.items():
-            fresh = np.zeros((capacity, *tail), dtype)
+            fresh: NDArray[Any] = np.zeros((capacity, *tail), dtype)
             fresh[target] = getattr(self, name)[source]
             setattr(self, name, fresh)
         self.tick_start[: self.count] = moved[:-1]

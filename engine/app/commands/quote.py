@@ -112,8 +112,10 @@ def _to_json(found: PoolQuote) -> dict[str, str | int]:
 
 def _render(found: PoolQuote, market: Market) -> None:
     table = Table(title=f"{found.protocol} {found.pool} at block {found.block}")
-    for name, justify in (("", "left"), ("token", "left"), ("base units", "right"), ("amount", "right")):
-        table.add_column(name, justify=justify, overflow="fold")
+    for name in ("", "token"):
+        table.add_column(name, overflow="fold")
+    for name in ("base units", "amount"):
+        table.add_column(name, justify="right", overflow="fold")
     for side, address, amount in (
         ("in", found.token_in, found.amount_in),
         ("out", found.token_out, found.amount_out),

@@ -219,8 +219,9 @@ def _amount(market: Market, address: str, amount: int) -> str:
 
 def _render(report: ScanReport, market: Market) -> None:
     table = Table(title=f"Block {report.block.number}", caption=_caption(report))
-    for name, justify in (("cycle", "left"), ("in", "right"), ("gross", "right"), ("net", "right")):
-        table.add_column(name, justify=justify, overflow="fold")
+    table.add_column("cycle", overflow="fold")
+    for name in ("in", "gross", "net"):
+        table.add_column(name, justify="right", overflow="fold")
     for found in report.opportunities:
         base = found.base_token
         route = " → ".join([_symbol(market, hop.token_in) for hop in found.hops] + [_symbol(market, base)])
