@@ -40,7 +40,7 @@ async def read_universe(settings: Settings) -> Universe:
             manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
         except DeploymentError:
             table = load_chain_table(settings.chain.chain_id)
-            return Universe(table.venues, ())
+            return Universe(table.venues, table.feeds)
         deployment = await check(node, manifests)
         block = await node.request("eth_getBlockByNumber", ["latest", False])
         registry = await read_registry(node, deployment.dex_registry, block["hash"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.app.deploy import FeedListing
 from engine.app.toolchain import project_root
 from engine.domain.errors import ConfigError
 from engine.domain.market import Protocol, Token, Venue
@@ -31,6 +32,7 @@ class ChainTable:
     venues: tuple[Venue, ...]
     first_blocks: dict[str, int]
     ticks_slots: dict[str, int]
+    feeds: tuple[FeedListing, ...] = ()
 
     def ticks_slot(self, venue: str) -> int:
         """The slot of `ticks` in a V3 venue's pools; Uniswap's for a venue that is not in the table."""
@@ -90,6 +92,7 @@ def _read(path: Path) -> ChainTable:
             ),
             venues=tuple(_venue(row) for row in rows),
             first_blocks={row["name"]: int(row.get("first_block", 0)) for row in rows},
+            feeds=tuple(_feed(row) for row in raw.get("feeds", [])),
             ticks_slots={row["name"]: int(row.get("ticks_slot", UNISWAP_V3_TICKS_SLOT)) for row in rows},
         )
     except KeyError as error:
@@ -111,6 +114,18 @@ def _venue(row: dict[str, Any]) -> Venue:
         init_code_hash=_hex(row["init_code_hash"], _HASH),
         pool_code_hash=None if code_hash is None else _hex(code_hash, _HASH),
         fee_pips=fee_pips,
+    )
+
+
+def _feed(row: dict[str, Any]) -> FeedListing:
+    quote = row["quote"]
+    return FeedListing(
+        base=_hex(row["base"], _ADDRESS),
+        quote=quote if quote == "usd" else _hex(quote, _ADDRESS),
+        aggregator=_hex(row["aggregator"], _ADDRESS),
+        max_staleness=int(row["max_staleness"]),
+        min_answer=int(row["min_answer"]),
+        max_answer=int(row["max_answer"]),
     )
 
 
