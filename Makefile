@@ -38,15 +38,15 @@ format: setup ## rewrite the sources in the project's style
 	$(BIN)/ruff format engine tests scripts tools benchmarks
 	$(FORGE) fmt
 
-fuzz: setup ## long seeded campaigns: differential kernels and contract invariants
-	$(BIN)/pytest -q -m campaign $(ARGS)
+fuzz: setup ## long seeded campaigns (ROUNDTRIP_CAMPAIGN_SEED, ROUNDTRIP_CAMPAIGN_MINUTES): kernels and contracts
+	$(BIN)/pytest -q -s -m campaign $(ARGS)
 	FOUNDRY_PROFILE=campaign $(FORGE) test
 
 bench: setup ## speed, beside peers, as JSON and tables in benchmarks/results/
-	$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 gas: setup ## gas of each kind of cycle on real bytecode, into benchmarks/results/gas.json
-	$(BIN)/python -m benchmarks.gas
+	@$(BIN)/python -m benchmarks.gas
 
 docs: setup ## check that the documents match the tree
 	$(BIN)/pytest -q tests/docs

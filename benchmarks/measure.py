@@ -74,6 +74,7 @@ class Result:
     peers: dict[str, Any] = field(default_factory=dict)
     ratio: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    timed: bool = True
 
     def document(self) -> dict[str, Any]:
         """The file's contents."""
@@ -84,7 +85,7 @@ class Result:
             "ours": self.ours,
             "peers": self.peers,
             "ratio": self.ratio,
-            "machine": machine(),
+            "machine": machine(self.timed),
             **self.extra,
         }
 
@@ -125,16 +126,17 @@ def _digits(value: float, count: int = 4) -> float:
     return float(f"{value:.{count}g}")
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on; `load` is the run queue over the last minute when written."""
-    return {
+def machine(timed: bool = True) -> dict[str, Any]:
+    """What the figures were measured on; `load` is the run queue over the last minute, where time matters."""
+    facts: dict[str, Any] = {
         "system": platform.system(),
         "architecture": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "numba": version("numba"),
-        "load": round(os.getloadavg()[0], 1),
     }
+    if timed:
+        facts |= {"numba": version("numba"), "load": round(os.getloadavg()[0], 1)}
+    return facts
 
 
 def stored_results() -> list[dict[str, Any]]:

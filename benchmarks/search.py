@@ -128,7 +128,7 @@ def measure() -> list[Result]:
         ),
         compared(
             "search_changed",
-            f"the same after {CHANGED} pools changed ({len(searches.through):,} cycles pass through them)",
+            f"screen, size, verify and rank after {CHANGED} pools changed ({len(searches.through):,} cycles)",
             "ms",
             changed,
         ),

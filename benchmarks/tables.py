@@ -1,0 +1,75 @@
+"""The stored results as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.measure import stored_results
+
+
+def render() -> str:
+    """One table of times, one of the line, one of gas; what has no result file is left out."""
+    results = {result["name"]: result for result in stored_results()}
+    gas = results.pop("gas", None)
+    line = results.pop("line", None)
+    parts = []
+    if results:
+        parts.append(_times(list(results.values())))
+    if line:
+        parts.append(_line(line))
+    if gas:
+        parts.append(_gas(gas))
+    return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _machine(result: dict[str, Any]) -> str:
+    facts = result["machine"]
+    text = f"{facts['system']}, {facts['architecture']}, {facts['cores']} cores, Python {facts['python']}"
+    return f"{text}, load {facts['load']}" if "load" in facts else text
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _times(results: list[dict[str, Any]]) -> str:
+    lines = [_row("work", "ours", "peer", "its time", "times ours"), _row("---", "--:", "---", "--:", "--:")]
+    for result in results:
+        work, ours = result["work"], f"{result['ours']:,} {result['unit']}"
+        for peer, value in result["peers"].items():
+            lines.append(_row(work, ours, peer, f"{value:,} {result['unit']}", f"{result['ratio'][peer]:,}"))
+            work = ours = ""
+    return "\n".join([*lines, "", _row_of_machines(results), ""])
+
+
+def _row_of_machines(results: list[dict[str, Any]]) -> str:
+    return "Medians; measured on " + "; ".join(dict.fromkeys(map(_machine, results))) + "."
+
+
+def _line(result: dict[str, Any]) -> str:
+    lines = [_row("stage", "p50 ms", "p99 ms"), _row("---", "--:", "--:")]
+    for stage, figures in [*result["stages"].items(), ("**all**", result["ours"])]:
+        lines.append(_row(stage, figures["p50"], figures["p99"]))
+    facts = (
+        f"{_sentence(result['work'])}; {result['candidates']:,} candidates, {result['logs_per_block']:.0f} "
+        f"logs a block, {result['blocks']} blocks, opportunities in {result['blocks_with_opportunities']}."
+    )
+    return "\n".join([*lines, "", facts, f"Measured on {_machine(result)}.", ""])
+
+
+def _gas(result: dict[str, Any]) -> str:
+    lines = [
+        _row("cycle", "gas", "floor", "calldata bytes", "over floor", "degenbot\\*", "UniversalRouter\\*"),
+        _row("---", *["--:"] * 6),
+    ]
+    for row in result["ours"]:
+        over = [f"{value - 1:+.1%}" if value else "" for value in result["ratio"][row["path"]].values()]
+        numbers = [f"{row[key]:,}" for key in ("gas", "floor", "calldata_bytes")]
+        lines.append(_row(row["path"], *numbers, *over))
+    return "\n".join(
+        [*lines, "", f"{_sentence(result['work'])}. \\* Published, over its publisher's floor.", ""]
+    )
