@@ -19,6 +19,8 @@ from typer.exceptions import TyperException
 from engine import __version__
 from engine.domain.errors import NodeUnreachable, RoundtripError, UsageError
 
+_INTERRUPTED = 130
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -113,10 +115,13 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
     except RoundtripError as error:
         return _complain(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted", 130)
+        return _complain("interrupted", _INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    if result == _INTERRUPTED:
+        # Typer swallows Ctrl-C and answers with the code.
+        return _complain("interrupted", _INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 
