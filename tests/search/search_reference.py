@@ -274,16 +274,17 @@ def router_profit(pools: list[Pool], cycle: tuple[Edge, ...], amount: int) -> in
     return out - owed
 
 
-def best_profit(pools: list[Pool], cycle: tuple[Edge, ...]) -> int:
+def best_profit(pools: list[Pool], cycle: tuple[Edge, ...], forward: bool = False) -> int:
     """Profit of the closed-form optimum polished over three units each way; at least 0.
 
-    Through V2 pools alone that is the plain forward chain; where a V3 pool is crossed, the router's way.
+    Through V2 pools alone, or when `forward`, that is the plain chain of exact-in swaps; otherwise, where a
+    V3 pool is crossed, the router's way.
     """
     if prod(pools[n].rate_bound(side) for n, side in cycle) <= 1:
         return 0
     constant_product = all(pools[n].v3 is None for n, _ in cycle)
     optimum = closed_form(pools, cycle) if constant_product else piecewise(pools, cycle)
-    earn = profit if constant_product else router_profit
+    earn = profit if constant_product or forward else router_profit
     gains = (earn(pools, cycle, x) for x in range(max(1, optimum - 3), optimum + 4))
     return max([0, *(gain for gain in gains if gain is not None)])
 

@@ -7,13 +7,13 @@ import pytest
 from search_reference import all_cycles, best_profit, check_execution, closed_form, from_market, profit
 from snapshot_files import BLOCK, WETH, snapshot_path, v2_balances, v2_pairs, v3_ticks
 
-from engine.domain.market import Protocol
 from engine.market.market import Market
 from engine.market.snapshot import load
 from engine.search.cycles import Screen, update_rates
 from engine.search.finder import Finder
 from engine.search.graph import build_graph
 
+USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
 # The closed-form optimum of each profitable cycle polished over three units each way, summed.
 BENCH_TOTAL = 2_098_580_165_178_116_099
 
@@ -59,7 +59,7 @@ def compare(market: Market, base: str, max_hops: int) -> tuple[int, int]:
     cycles = list(all_cycles(pools, market.token_row[base], max_hops))
     assert len(cycles) == finder.candidates_count
     for cycle in cycles:
-        assert found.get(cycle, 0) >= best_profit(pools, cycle), cycle
+        assert found.get(cycle, 0) >= best_profit(pools, cycle, forward=True), cycle
     return len(cycles), len(found)
 
 
@@ -67,14 +67,13 @@ def test_v3_moment_without_arbitrage() -> None:
     market = v3_ticks("univ3_ticks_mainnet_2025_17pools.json")
     assert compare(market, WETH, 3) == (8, 0)
     assert compare(market, WETH, 4) == (12, 0)
-    usdc = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
-    assert compare(market, usdc, 4)[1] == 0
+    assert compare(market, USDC, 4)[1] == 0
 
 
-@pytest.mark.parametrize("percent", [-3, 1, 4])
-def test_v3_moment_with_one_price_moved(percent: int) -> None:
+@pytest.mark.parametrize("percent", [-5, -3, 3, 5])
+@pytest.mark.parametrize("moved", [0, 1, 3, 4, 6, 7])
+def test_v3_moment_with_one_price_moved(moved: int, percent: int) -> None:
     market = v3_ticks("univ3_ticks_mainnet_2025_17pools.json")
-    moved = next(row for row, pool in enumerate(market.pools) if pool.protocol is Protocol.UNISWAP_V3)
     pools = from_market(market)
     state = pools[moved].v3
     assert state is not None
@@ -83,7 +82,8 @@ def test_v3_moment_with_one_price_moved(percent: int) -> None:
     state.swap(percent < 0, 10**30, True, target)
     ticks = sorted(state.ticks.items())
     market.set_v3(moved, state.sqrt_price, state.liquidity, state.tick, ticks)
-    assert compare(market, WETH, 3)[1] > 0
+    profitable = [compare(market, base, 3)[1] for base in (WETH, USDC)]
+    assert max(profitable) > 0
 
 
 def test_v2_block_without_arbitrage() -> None:
