@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from small_chain import build
 
 from engine.app.cli import run_cli
+from engine.app.simulate.blocks import load_block
+from engine.app.simulate.replay import stored_replayer
 from engine.app.world.node import AnvilProcess
 
 
@@ -41,3 +45,23 @@ def test_lands_more_than_the_searcher_on_a_fork_of_a_local_node(
     best = opened["best_at_start"]
     assert 0 < int(best["realised_wei"]) == int(best["expected_wei"])
     assert written["totals"]["ours_at_least_searcher"] == 1
+
+
+async def test_forks_a_node_whose_block_ran_under_old_rules(stored_blocks: Path, tmp_path: Path) -> None:
+    block = load_block(stored_blocks / "12047794")
+    report = tmp_path / "report.json"
+    async with stored_replayer(block, 1, tmp_path) as upstream:
+        await upstream.run(len(block.transactions))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "engine", "simulate", "--rpc", upstream.node.shown),
+            *("--from-block", str(block.number), "--to-block", str(block.number), "--report", str(report)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    (found,) = json.loads(report.read_text())["blocks"]
+    assert found["transactions"] == 232
+    assert [row["tx_index"] for row in found["landed_arbitrages"]] == [35, 208]
+    for row in found["landed_arbitrages"]:
+        assert int(row["ours"]["same_pools"]["realised_wei"]) >= int(row["profit_wei"]) > 0
