@@ -1,6 +1,6 @@
 """Every benchmark in turn: `python -m benchmarks`, or `python -m benchmarks quotes line` for some of them.
 
-`python -m benchmarks --table` prints the stored results as the tables of the documentation.
+`python -m benchmarks --tables` measures nothing and only writes the stored results into the documentation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from importlib import import_module
 
 from benchmarks.measure import Unmeasurable, finish
-from benchmarks.tables import render
+from benchmarks.tables import write_document
 
 NAMES = ("quotes", "search", "line")
 
@@ -25,13 +25,14 @@ def run(names: list[str]) -> int:
         except Unmeasurable as error:
             print(f"skipped: {error}")
         print(f"[{number}/{len(names)}] {name} took {time.perf_counter() - started:.0f} s", flush=True)
+    write_document()
     return 0
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 2 for an unknown benchmark."""
-    if arguments == ["--table"]:
-        print(render(), end="")
+    if arguments == ["--tables"]:
+        write_document()
         return 0
     unknown = [name for name in arguments if name not in NAMES]
     if unknown:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from benchmarks.gas_market import E18, GasMarket, Node
 from benchmarks.measure import Result
+from benchmarks.tables import write_document
 from engine.amm.quote import quote_exact_in, quote_exact_out
 from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.domain.market import BlockRef, Protocol
@@ -207,10 +208,11 @@ def measure() -> Result:
 
 
 def main() -> int:
-    """Measure, print and store."""
+    """Measure, print, store, and update the document."""
     result = measure()
     show(result)
-    print(result.write().name)
+    result.write()
+    write_document()
     return 0
 
 

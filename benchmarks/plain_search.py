@@ -7,7 +7,7 @@ from math import isqrt
 
 from engine.amm.constant_product import PIPS
 
-# (pool, reserve in, reserve out, kept part of the input in pips)
+# (2 * pool, plus 1 when it sells token1; reserve in, reserve out, kept part of the input in pips)
 Edge = tuple[int, int, int, int]
 _REACH = 3
 
@@ -19,11 +19,11 @@ class PlainGraph:
         self.leaving: dict[int, list[tuple[int, Edge]]] = {}
         self.between: dict[tuple[int, int], list[Edge]] = {}
         for n, (token0, token1, reserve0, reserve1, fee_pips) in enumerate(pools):
-            for sold, bought, held, paid in (
-                (token0, token1, reserve0, reserve1),
-                (token1, token0, reserve1, reserve0),
+            for side, sold, bought, held, paid in (
+                (0, token0, token1, reserve0, reserve1),
+                (1, token1, token0, reserve1, reserve0),
             ):
-                edge = (n, held, paid, PIPS - fee_pips)
+                edge = (2 * n + side, held, paid, PIPS - fee_pips)
                 self.leaving.setdefault(sold, []).append((bought, edge))
                 self.between.setdefault((sold, bought), []).append(edge)
 
@@ -33,7 +33,7 @@ class PlainGraph:
         nothing: list[Edge] = []
         for first_token, first in self.leaving[base]:
             for back in self.between.get((first_token, base), nothing):
-                if back[0] != first[0]:
+                if back[0] >> 1 != first[0] >> 1:
                     found.append((first, back))
             for second_token, second in self.leaving[first_token]:
                 if second_token != base:

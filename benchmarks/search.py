@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import random
+import statistics
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import Contender, Result, Unmeasurable, compared, main, race
+from benchmarks.measure import Contender, Result, Timing, Unmeasurable, compared, main, race
+from benchmarks.peers import degenbot
 from benchmarks.plain_search import PlainGraph, solve
+from engine.amm.constant_product import PIPS
 from engine.amm.layout import limbs_to_ints
 from engine.market.market import Market
 from engine.market.snapshot import load
 from engine.search.finder import Finder
+from engine.search.verify import solve_cycles_nb
 
 SNAPSHOT = "snapshots/bench_graph_5757_v2.json.gz"
 CYCLES = 25_076
@@ -22,6 +27,9 @@ CYCLES = 25_076
 BEST_KNOWN_PROFIT = 2_098_580_165_178_116_099
 ROUNDS = 7
 CHANGED = 20
+SAMPLE = 400
+WORTHY_WEI = 10**11
+MAX_INPUT_WEI = 100 * 10**18
 TOP = 20
 
 
@@ -65,13 +73,13 @@ class Searches:
         rng = random.Random(5)
         rows = rng.sample(range(len(self.pools)), CHANGED)
         self.changed: NDArray[np.int32] = np.array(sorted(rows), np.int32)
-        self.through = [c for c in self.plain_cycles if any(edge[0] in set(rows) for edge in c)]
+        self.through = [c for c in self.plain_cycles if any(edge[0] >> 1 in set(rows) for edge in c)]
 
     def check(self) -> dict[str, int]:
         """Both see all cycles; ours earns what is known to be there and at least what the plain one earns
         on each cycle. Raises AssertionError."""
         assert self.finder.candidates_count == len(self.plain_cycles) == CYCLES
-        plain = {tuple(edge[0] for edge in cycle): solve(cycle) for cycle in self.plain_cycles}
+        plain = {tuple(edge[0] >> 1 for edge in cycle): solve(cycle) for cycle in self.plain_cycles}
         rows = self.market.pool_row
         found = self.finder.find(None, self.block)
         ours = {tuple(rows[pool] for pool in item.pools): item.gross_profit for item in found}
@@ -98,6 +106,53 @@ class Searches:
         return [solve(cycle) for cycle in self.through]
 
 
+class Optima:
+    """Sizing and valuing profitable cycles, one at a time."""
+
+    def __init__(self, searches: Searches) -> None:
+        worthy = [cycle for cycle in searches.plain_cycles if solve(cycle) >= WORTHY_WEI]
+        self.cycles = random.Random(6).sample(worthy, SAMPLE)
+        self._pools = searches.market.arrays
+        self._edges = np.full((SAMPLE, 4), -1, np.int32)
+        for n, cycle in enumerate(self.cycles):
+            self._edges[n, : len(cycle)] = [edge[0] for edge in cycle]
+        self._amounts = np.zeros((SAMPLE, 5, 4), np.uint64)
+        self._profitable = np.zeros(SAMPLE, np.uint8)
+
+    def run(self) -> None:
+        solve_cycles_nb(self._pools, self._edges, 0, SAMPLE, self._amounts, self._profitable)
+
+    def profits(self) -> list[int]:
+        self.run()
+        values = limbs_to_ints(self._amounts.reshape(-1, 4))
+        return [values[5 * n + len(cycle)] - values[5 * n] for n, cycle in enumerate(self.cycles)]
+
+    def race(self) -> Result:
+        """Ours, plain integers, and degenbot where its environment has been made."""
+        ours = self.profits()
+        plain = [solve(cycle) for cycle in self.cycles]
+        assert all(own >= other for own, other in zip(ours, plain, strict=True))
+        timings = race(
+            [
+                Contender("roundtrip", self.run, SAMPLE),
+                Contender("plain integers", lambda: [solve(cycle) for cycle in self.cycles], SAMPLE),
+            ],
+            ROUNDS,
+        )
+        extra: dict[str, Any] = {"total_profit": {"roundtrip": sum(ours), "plain integers": sum(plain)}}
+        if degenbot.is_installed():
+            hops = [[(held, paid, PIPS - kept) for _, held, paid, kept in cycle] for cycle in self.cycles]
+            taken, profits = degenbot.solve(hops, MAX_INPUT_WEI)
+            timings[degenbot.NAME] = Timing(statistics.median(taken), min(taken), max(taken))
+            extra["total_profit"][degenbot.NAME] = sum(profits)
+            won = sum(own >= other for own, other in zip(ours, profits, strict=True))
+            extra["at_least_as_much_as_degenbot"] = f"{won} of {SAMPLE}"
+        else:
+            extra["absent"] = {degenbot.NAME: "not installed (python -m benchmarks.peers.degenbot)"}
+        work = f"size and value one profitable V2 cycle of 2 or 3 hops, {SAMPLE} of them"
+        return compared("search_optimum", work, "us", timings, **extra)
+
+
 def measure() -> list[Result]:
     """Building the index, a full search, and a search after a block. Raises Unmeasurable."""
     market, _ = load(snapshot_path())
@@ -122,6 +177,7 @@ def measure() -> list[Result]:
     )
     graph = f"{len(searches.pools):,} V2 pools, {CYCLES:,} directed cycles of 2 and 3 hops"
     return [
+        Optima(searches).race(),
         compared("search_enumerate", f"index every cycle of {graph}", "ms", enumerate_all),
         compared(
             "search_full", f"screen, size, verify and rank every cycle of {graph}", "ms", full, **totals

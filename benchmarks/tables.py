@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import stored_results
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+_BEGIN = "<!-- results: written by make bench and make gas -->\n"
+_END = "<!-- end of results -->\n"
+
+
+def documented() -> str:
+    """The tables that the document shows."""
+    return DOCUMENT.read_text().split(_BEGIN)[1].split(_END)[0]
+
+
+def write_document() -> None:
+    """Put the tables of the stored results into the document."""
+    text = DOCUMENT.read_text()
+    before, after = text.split(_BEGIN)[0], text.split(_END)[1]
+    DOCUMENT.write_text(before + _BEGIN + render() + _END + after)
 
 
 def render() -> str:

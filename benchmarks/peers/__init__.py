@@ -1,0 +1,1 @@
+"""Peers in environments of their own, made on demand and never mixed with ours."""
