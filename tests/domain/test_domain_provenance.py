@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.domain.errors import MarketError
-from engine.domain.market import Protocol, Venue
-from engine.market.provenance import pool_address
+from engine.domain.market import PoolRecord, Protocol, Venue
+from engine.domain.provenance import is_genuine, pool_address
 
 USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
@@ -61,6 +60,15 @@ def test_pools_are_where_their_factories_put_them(
     assert pool_address(venue, *tokens, fee) == expected
 
 
-def test_unsorted_tokens_have_no_pool() -> None:
-    with pytest.raises(MarketError):
-        pool_address(UNISWAP_V2, WETH, USDC, 3000)
+def test_a_pool_is_genuine_only_with_its_own_tokens_fee_and_order() -> None:
+    address = "0x88e6a0c2ddd26feeb64f039a2c41296fcb3f5640"
+
+    def record(tokens: tuple[str, str], fee_pips: int, at: str = address) -> PoolRecord:
+        return PoolRecord(at, Protocol.UNISWAP_V3, UNISWAP_V3.name, tokens, fee_pips, 10)
+
+    assert is_genuine(UNISWAP_V3, record((USDC, WETH), 500))
+    assert not is_genuine(UNISWAP_V3, record((WETH, USDC), 500))
+    assert not is_genuine(UNISWAP_V3, record((USDC, WETH), 3000))
+    assert not is_genuine(UNISWAP_V3, record((DAI, WETH), 500))
+    assert not is_genuine(UNISWAP_V3, record((USDC, WETH), 500, address[:-1] + "1"))
+    assert not is_genuine(PANCAKE_V3, record((USDC, WETH), 500))
