@@ -61,8 +61,15 @@ def require_writable(path: Path | None) -> None:
         raise UsageError(f"report path {path} is a directory: name a file")
     if not parent.is_dir():
         raise UsageError(f"report path {path} is in a directory that does not exist: create {parent} first")
-    if not os.access(path if path.exists() else parent, os.W_OK):
-        raise UsageError(f"report path {path} cannot be written: choose another")
+    # Permissions alone don't say it: the superuser has them all, also on a read-only file system.
+    probe = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        raise UsageError(f"report path {path} cannot be written: choose another") from None
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -201,7 +201,8 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A mistyped key is both unknown and missing: the unknown one is what the person wrote.
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(first["loc"]), n=1)
