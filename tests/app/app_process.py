@@ -103,9 +103,12 @@ class AppProcess:
         """Until `wanted` holds; fails when the process ended or after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
-            while not wanted(self):
+            while True:
+                # Asked before what it said is looked at, so that its last words count.
+                ended = self.ended and not any(thread.is_alive() for thread in self._threads)
+                if wanted(self):
+                    return
                 left = deadline - time.monotonic()
-                ended = self._process.poll() is not None and not any(t.is_alive() for t in self._threads)
                 assert left > 0, f"not within {timeout_s} s:\n{self.stderr[-3000:]}"
                 assert not ended, f"it ended:\n{self.stderr[-3000:]}"
                 self._changed.wait(min(left, 0.2))
@@ -123,12 +126,19 @@ class AppProcess:
             if entry.get("event") == event and all(entry.get(k) == v for k, v in fields.items())
         ]
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process ended."""
+        return self._process.poll() is not None
+
+    def is_done_with(self, block: int) -> bool:
+        """Whether the line is done with a block."""
+        done = self.events("block_finished") + self.events("block_skipped")
+        return any(entry["block"] >= block for entry in done)
+
     def finished(self, block: int) -> None:
         """Until the line is done with a block."""
-        self.wait_for(lambda process: any(e.get("block", -1) >= block for e in process._blocks()))
-
-    def _blocks(self) -> list[dict[str, Any]]:
-        return self.events("block_finished") + self.events("block_skipped")
+        self.wait_for(lambda process: process.is_done_with(block))
 
     def _read_stderr(self) -> None:
         assert self._process.stderr is not None
