@@ -142,7 +142,8 @@ class LivingWorld:
         if to is not None:
             transaction["to"] = to
         sent = self.rpc("eth_sendTransaction", transaction)
-        self.mine()
+        # Nobody else acts in this block, so that it may be reorganised away.
+        self.rpc("evm_mine")
         receipt = self.rpc("eth_getTransactionReceipt", sent)
         assert receipt["status"] == "0x1", data[:10]
         return receipt
