@@ -77,7 +77,7 @@ class Summary:
                 self.found += fact.found
                 self.simulated += fact.simulated
                 self.submitted += fact.submitted
-            case ExecutionResolved():
+            case ExecutionResolved() if fact.execution.intent.kind == "trade":
                 self.outcomes[fact.execution.outcome.value] += 1
 
     def as_json(self) -> dict[str, Any]:
