@@ -71,7 +71,7 @@ class AppProcess:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def result(self, timeout_s: float = 60.0) -> int:
+    def result(self, timeout_s: float = 120.0) -> int:
         """The exit code, once it ended; fails after `timeout_s`."""
         code = self._process.wait(timeout_s)
         for thread in self._threads:
@@ -99,7 +99,7 @@ class AppProcess:
                     found.append(int(entry.name))
         return found
 
-    def wait_for(self, wanted: Callable[[AppProcess], object], timeout_s: float = 60.0) -> None:
+    def wait_for(self, wanted: Callable[[AppProcess], object], timeout_s: float = 120.0) -> None:
         """Until `wanted` holds; fails when the process ended or after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
@@ -113,7 +113,7 @@ class AppProcess:
                 assert not ended, f"it ended:\n{self.stderr[-3000:]}"
                 self._changed.wait(min(left, 0.2))
 
-    def wait_for_log(self, event: str, timeout_s: float = 60.0, **fields: Any) -> dict[str, Any]:
+    def wait_for_log(self, event: str, timeout_s: float = 120.0, **fields: Any) -> dict[str, Any]:
         """The first log entry of that event with those fields."""
         self.wait_for(lambda process: process.events(event, **fields), timeout_s)
         return self.events(event, **fields)[0]

@@ -48,7 +48,7 @@ def intents(records: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("point", "passes"), [("reserved", 2), ("signed", 1), ("persisted", 1), ("persisted", 3), ("sent", 1)]
+    ("point", "passes"), [("signed", 2), ("persisted", 1), ("persisted", 3), ("sent", 1)]
 )
 def test_the_next_start_ties_up_every_end(
     living: LivingWorld, config: Path, records: Path, settle: Callable[[Path], Any], point: str, passes: int

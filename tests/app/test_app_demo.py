@@ -126,7 +126,6 @@ def _trading(directory: Path) -> Callable[[AppProcess], bool]:
         ("deploying tokens", signal.SIGINT),
         ("deploying our contracts", signal.SIGTERM),
         ("reading the market", signal.SIGINT),
-        ("trading", signal.SIGINT),
         ("trading", signal.SIGTERM),
     ],
 )

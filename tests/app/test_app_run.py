@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,21 @@ def test_fork_mode_trades_on_a_private_copy(living: LivingWorld, config: Path, r
     (folder,) = (records / "fork").iterdir()
     rows = ledger_rows(folder)
     assert_exact(rows)
-    assert {row["outcome"] for row in rows} == {"landed"}
+    assert {row["outcome"] for row in rows if row["kind"] == "trade"} == {"landed"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_fork_is_prepared_leaves_nothing_running(
+    living: LivingWorld, config: Path, number: int
+) -> None:
+    with roundtrip("run", "--config", config, "--mode", "fork", "--json") as process:
+        process.wait_for_log("fork_started")
+        # Into the deployment.
+        time.sleep(0.5)
+        code, took_s = process.stop_with(number)
+        assert (code, took_s < 5) == (0, True), process.stderr[-2000:]
+        assert process.remains() == []
+        assert "Traceback" not in process.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -52,7 +52,7 @@ def test_nothing_that_is_written_holds_a_secret(
     shown = cli("config", "show", "--config", config)
     shown_json = cli("config", "show", "--config", config, "--json")
     doctor = cli("doctor", "--config", config)
-    assert (shown.code, shown_json.code) == (0, 0)
+    assert (shown.code, shown_json.code, doctor.code) == (0, 0, 0)
     ledger = cli("ledger", "show", "--config", config, "--json")
     exported = tmp_path / "export.json"
     assert cli("ledger", "export", "--config", config, "--format", "json", "--output", exported).code == 0
