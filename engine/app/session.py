@@ -19,7 +19,7 @@ from engine.chain.logs import decode_creations, token_delta
 from engine.chain.registry import read_registry
 from engine.chain.rpc import RpcNode, connect
 from engine.chain.source import LiveBlockSource
-from engine.chain.wire import header
+from engine.chain.wire import header, quantity
 from engine.domain.errors import (
     ConfigError,
     DeploymentError,
@@ -83,8 +83,12 @@ class Sender:
 
     async def on_block(self, block: BlockRef) -> list[Execution]:
         """Outcomes that `block` decided. Raises ForeignNonce when somebody else sends with the key."""
+        behind = False
+        if self.tracker.in_flight:
+            latest = quantity(await self._node.request("eth_blockNumber", []), "block number")
+            behind = latest > block.number
         with _journal_failures():
-            executions = await self.tracker.on_block(block)
+            executions = await self.tracker.on_block(block, may_cancel=not behind)
         if not self.tracker.in_flight:
             count = await self._node.request("eth_getTransactionCount", [self._operator, hex(block.number)])
             self._lane.observe(int(count, 16))

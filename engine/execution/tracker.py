@@ -109,8 +109,11 @@ class Tracker:
         of its transaction may still be somewhere."""
         self._doubtful.setdefault(intent.transaction.nonce, []).append(intent)
 
-    async def on_block(self, head: BlockRef) -> list[Execution]:
+    async def on_block(self, head: BlockRef, *, may_cancel: bool = True) -> list[Execution]:
         """Resolve what `head` decided, journal it, and cancel what waited too long.
+
+        `may_cancel` is False while catching up: a later block that is already there may hold what seems to
+        wait.
 
         Raises NodeError when the node does not answer; nothing is concluded then and the next block asks
         again.
@@ -125,7 +128,7 @@ class Tracker:
         )
         for nonce in decided:
             executions += self._decide(nonce, receipts)
-        for nonce in sorted(self._open):
+        for nonce in sorted(self._open) if may_cancel else ():
             if nonce >= used and self._waited(self._open[nonce], head):
                 executions += await self._cancel(nonce, head)
         return executions

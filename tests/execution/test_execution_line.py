@@ -183,6 +183,17 @@ async def test_an_unmined_trade_is_cancelled_and_missed(line: Line, signer: Loca
     assert execution.intent.transaction.nonce == 1
 
 
+async def test_nothing_is_cancelled_on_blocks_that_are_being_caught_up_with(line: Line):
+    bench = line.bench
+    intent = await line.send(["v2y", "v2x"])
+    bench.rpc("anvil_dropTransaction", intent.transaction.hash)
+    for _ in range(6):
+        assert await line.tracker.on_block(bench.rpc.mine(), may_cancel=False) == []
+    assert line.tracker.in_flight == [intent]
+    await line.tracker.on_block(bench.rpc.mine())
+    assert [open_.kind for open_ in line.tracker.in_flight] == ["trade", "cancel"]
+
+
 async def test_a_replacement_outbids_by_an_eighth_and_only_one_transaction_lands(line: Line):
     bench = line.bench
     intent = await line.send(["v2y", "v2x"])
