@@ -19,6 +19,7 @@ from engine.chain.rpc import RpcNode, connect
 from engine.domain.errors import DeploymentError
 from engine.domain.market import Venue
 
+BLOCK_TIME_S = 1
 _FUNDS_WEI = 10 * 10**18
 _FEED_COUNT = View.of("feedCount()", "uint256")
 _FEED_AT = View.of("feedAt(uint256)", "(address,address,address,uint32,uint8,int256,int256)")
@@ -58,16 +59,21 @@ async def _feeds(node: RpcNode, registry: str) -> tuple[FeedListing, ...]:
     return tuple(feeds)
 
 
-def start_fork(settings: Settings, block_time_s: float) -> AnvilProcess:
-    """A private fork of the node's chain that mines on a timer; start and stop it as a context manager."""
+def start_fork(settings: Settings) -> AnvilProcess:
+    """A private fork of the node's chain that mines each transaction, until `mine_on_timer`; start and stop
+    it as a context manager."""
     return AnvilProcess(
         AnvilOptions(
             chain_id=settings.chain.chain_id,
             fork_url=settings.chain.rpc_url,
-            block_time_s=block_time_s,
-            extra=("--mixed-mining",),
         )
     )
+
+
+async def mine_on_timer(node: RpcNode) -> None:
+    """From now on the fork mines a block a second, whatever is sent. Before, it waits for the engine: reading
+    the market through a fork takes its time."""
+    await node.request("evm_setIntervalMining", [BLOCK_TIME_S])
 
 
 async def deploy_on_fork(anvil: AnvilProcess, universe: Universe, directory: Path) -> LocalSigner:

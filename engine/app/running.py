@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from engine.app.forking import deploy_on_fork, read_universe, start_fork
+from engine.app.forking import deploy_on_fork, mine_on_timer, read_universe, start_fork
 from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import wait_cancelled
 from engine.app.output import progress_bar
@@ -48,7 +48,6 @@ _FACTS = (
     PoolQuarantined,
 )
 _TELEMETRY_QUEUE = 10_000
-FORK_BLOCK_TIME_S = 1.0
 
 
 class Mode(StrEnum):
@@ -115,7 +114,7 @@ async def _run_fork(run: Run) -> None:
     universe = await read_universe(run.settings)
     with (
         tempfile.TemporaryDirectory(prefix="roundtrip-fork-") as scratch,
-        start_fork(run.settings, FORK_BLOCK_TIME_S) as anvil,
+        start_fork(run.settings) as anvil,
     ):
         run.logger.info("fork_started", url=anvil.http_url)
         operator = await deploy_on_fork(anvil, universe, Path(scratch))
@@ -176,6 +175,8 @@ async def _follow(run: Run, session: Session, records: Records, telemetry: Telem
         ledger_restored=level.added + level.corrected,
         in_flight=len(session.sender.tracker.in_flight) if session.sender else 0,
     )
+    if run.mode is Mode.FORK:
+        await mine_on_timer(session.node)
     try:
         await session.follow(run.blocks)
     finally:
