@@ -1,0 +1,238 @@
+"""The StableSwap invariant in the contracts' own integer steps: D, y for a given x, y for a given D.
+
+Egorov, "StableSwap - efficient mechanism for stablecoin liquidity" (2019):
+
+    A n^n S + D = A n^n D + D^(n+1) / (n^n P),   S = sum of xp, P = product of xp
+
+`amp` is what the contract calls A (A * n^(n-1) of the paper, times `A_PRECISION` where the family has one)
+and Ann = amp * n. Generations differ in the wei, so each has its own kind:
+
+    kind               A_PRECISION  a factor of D_P           Newton that does not settle
+    STABLE_THREE_POOL  1            D_P * D / (x n)           last value is used
+    STABLE_SUSD        1            D_P * D / (x n + 1)       last value is used
+    STABLE_TEMPLATE    100          D_P * D / (x n)           reverts
+    STABLE_NG          100          D_P * D / x, then / n^n   reverts
+
+Arithmetic is checked as Vyper's: every function carries `ok`, false as soon as an operation would revert; a
+value that comes with a false `ok` means nothing. Vectors of U256 are stack buffers of 4 limbs a coin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from engine.amm.wide import (
+    limb0,
+    limb1,
+    limb2,
+    limb3,
+    make_u256,
+    mul_128_128,
+    mul_256_256,
+    to_u128,
+    to_u256,
+    to_u320,
+    to_u512,
+)
+from engine.amm.wide_digits import get_limb, set_limb
+from engine.amm.wide_division import divide_256_nb, divide_by_limb_nb
+
+MAX_COINS = 8
+STABLE_THREE_POOL = 1
+STABLE_SUSD = 2
+STABLE_TEMPLATE = 3
+STABLE_NG = 4
+
+_ROUNDS = 255
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def get_nb(vector, k):
+    """Element `k` of a stack vector, U256."""
+    at = 4 * k
+    return make_u256(
+        get_limb(vector, at), get_limb(vector, at + 1), get_limb(vector, at + 2), get_limb(vector, at + 3)
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def set_nb(vector, k, value):
+    """Write U256 `value` to element `k` of a stack vector."""
+    at = 4 * k
+    set_limb(vector, at, limb0(value))
+    set_limb(vector, at + 1, limb1(value))
+    set_limb(vector, at + 2, limb2(value))
+    set_limb(vector, at + 3, limb3(value))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def times_nb(ok, a, b):
+    """(ok, a * b) on U256s."""
+    if (limb2(a) | limb3(a) | limb2(b) | limb3(b)) == _ZERO:
+        return ok, mul_128_128(to_u128(a), to_u128(b))
+    product = mul_256_256(a, b)
+    low = to_u256(product)
+    return ok and to_u512(low) == product, low
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def plus_nb(ok, a, b):
+    """(ok, a + b)."""
+    total = a + b
+    return ok and total >= a, total
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def minus_nb(ok, a, b):
+    """(ok, a - b)."""
+    return ok and a >= b, a - b
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def over_nb(ok, a, b):
+    """(ok, floor(a / b)); dividing by zero is not ok."""
+    if b == to_u256(_ZERO):
+        return False, b
+    quotient, _ = divide_256_nb(a, b)
+    return ok, quotient
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def over_word_nb(a, word):
+    """floor(a / word) for a non-zero uint64."""
+    quotient, _ = divide_by_limb_nb(to_u320(a), word)
+    return to_u256(quotient)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def times_over_nb(ok, a, b, c):
+    """(ok, floor(a * b / c)) where the product must fit 256 bits, as in the contracts."""
+    ok, product = times_nb(ok, a, b)
+    return over_nb(ok, product, c)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _settled(a, b):
+    one = to_u256(_ONE)
+    return a - b <= one if a > b else b - a <= one
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def precision_nb(kind):
+    """A_PRECISION of a kind, uint64."""
+    return np.uint64(100) if kind >= STABLE_TEMPLATE else _ONE
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def power_of_coins_nb(coins):
+    """n^n, uint64."""
+    result = _ONE
+    for _ in range(coins):
+        result *= np.uint64(coins)
+    return result
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _power_term(ok, xp, coins, kind, d):
+    """D_P = D^(n+1) / (n^n P), factor by factor."""
+    result = d
+    n = to_u256(np.uint64(coins))
+    for k in range(coins):
+        divisor = get_nb(xp, k)
+        if kind != STABLE_NG:
+            ok, divisor = times_nb(ok, divisor, n)
+        if kind == STABLE_SUSD:
+            ok, divisor = plus_nb(ok, divisor, to_u256(_ONE))
+        ok, result = times_over_nb(ok, result, d, divisor)
+        if not ok:
+            break
+    if kind == STABLE_NG:
+        result = over_word_nb(result, power_of_coins_nb(coins))
+    return ok, result
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_d_nb(xp, coins, amp, kind):
+    """get_D: (ok, D). `xp` stack vector of balances in 1e18 units, `amp` uint64."""
+    zero = to_u256(_ZERO)
+    total, ok = zero, True
+    for k in range(coins):
+        ok, total = plus_nb(ok, total, get_nb(xp, k))
+    if not ok or total == zero:
+        return ok, zero
+    precision = precision_nb(kind)
+    ann = amp * np.uint64(coins)
+    if ann < precision:
+        return False, zero
+    n = to_u256(np.uint64(coins))
+    ok, ann_total = times_nb(ok, to_u256(ann), total)
+    ann_total = over_word_nb(ann_total, precision)
+    d = total
+    for _ in range(_ROUNDS):
+        ok, power = _power_term(ok, xp, coins, kind, d)
+        if not ok:
+            return False, zero
+        ok, upper = times_nb(ok, power, n)
+        ok, upper = plus_nb(ok, ann_total, upper)
+        ok, upper = times_nb(ok, upper, d)
+        ok, lower = times_nb(ok, to_u256(ann - precision), d)
+        ok, rest = times_nb(ok, n + to_u256(_ONE), power)
+        ok, lower = plus_nb(ok, over_word_nb(lower, precision), rest)
+        previous = d
+        ok, d = over_nb(ok, upper, lower)
+        if not ok:
+            return False, zero
+        if _settled(d, previous):
+            return True, d
+    return kind < STABLE_TEMPLATE, d
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _newton_y(ok, c, b, d, kind):
+    """y = (y^2 + c) / (2 y + b - D) from y = D until two values differ by at most one."""
+    y = d
+    for _ in range(_ROUNDS):
+        if not ok:
+            return False, y
+        ok, upper = times_nb(ok, y, y)
+        ok, upper = plus_nb(ok, upper, c)
+        ok, lower = plus_nb(ok, y, y)
+        ok, lower = plus_nb(ok, lower, b)
+        ok, lower = minus_nb(ok, lower, d)
+        previous = y
+        ok, y = over_nb(ok, upper, lower)
+        if _settled(y, previous):
+            return ok, y
+    return ok and kind < STABLE_TEMPLATE, y
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_y_nb(xp, coins, known, x, missing, amp, kind, d):
+    """get_y: (ok, balance of coin `missing`) when coin `known` has `x` and the others theirs in `xp`.
+
+    With `known` out of range every other coin keeps its balance: that is get_y_D.
+    """
+    ok, c, total = True, d, to_u256(_ZERO)
+    n = to_u256(np.uint64(coins))
+    precision = to_u256(precision_nb(kind))
+    ann = to_u256(amp * np.uint64(coins))
+    for k in range(coins):
+        if k == missing:
+            continue
+        value = x if k == known else get_nb(xp, k)
+        ok, total = plus_nb(ok, total, value)
+        ok, divisor = times_nb(ok, value, n)
+        ok, c = times_over_nb(ok, c, d, divisor)
+        if not ok:
+            return False, c
+    ok, c = times_nb(ok, c, d)
+    ok, c = times_nb(ok, c, precision)
+    ok, divisor = times_nb(ok, ann, n)
+    ok, c = over_nb(ok, c, divisor)
+    ok, b = times_nb(ok, d, precision)
+    ok, b = over_nb(ok, b, ann)
+    ok, b = plus_nb(ok, total, b)
+    return _newton_y(ok, c, b, d, kind)
