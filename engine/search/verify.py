@@ -17,7 +17,7 @@ from engine.amm.constant_product import amount_out_nb, least_amount_in_nb
 from engine.amm.layout import KIND_V2, KIND_V3, OK
 from engine.amm.quote import reserves_nb
 from engine.amm.wide import limb2, limb3, to_float, to_u256
-from engine.search.amounts import coarsest_nb, keep_better_nb, load_nb, store_nb
+from engine.search.amounts import coarsest_nb, gain_at_least_nb, keep_better_nb, load_nb, store_nb
 from engine.search.double_double import dd_add_nb, dd_floor_nb, dd_to_u256_nb
 from engine.search.sizing import HOP_COLUMNS, optimum_nb
 from engine.search.v2_chain import CHAIN_COLUMNS, chain_optimum_nb, load_chain_nb, polish_chain_nb
@@ -27,6 +27,7 @@ _ONE = np.uint64(1)
 _REACH = np.uint64(4)
 _SEARCH_STEP = np.uint64(16)
 _MAX_CLIMB = 512
+_MILLIONTH = np.uint64(20)  # as a shift
 # The error of a double-double closed form relative to its input, with a wide margin.
 _BOUND_ERROR = 1e-28
 SIZE_COLUMNS = 4
@@ -111,47 +112,85 @@ def _plateau_nb(best, hops, pivot):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def polish_nb(pools, edges, hops, optimum, amounts, best):
+def _sell_through_nb(pools, edges, position, amount):
+    """(done, amount) that selling `amount` forward brings to hop `position`."""
+    for hop in range(position):
+        done, amount = _trade_nb(pools, edges[hop], amount, _SELL)
+        if not done:
+            return False, amount
+    return True, amount
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _largest_accepted_nb(pools, edges, hops, optimum, amounts):
+    """The greatest input up to `optimum` that all pools accept, taking acceptance to end once; 0 if none."""
+    zero, one = to_u256(_ZERO), to_u256(_ONE)
+    first = np.int64(0)
+    refused = optimum
+    while optimum > zero and not evaluate_nb(pools, edges, hops, first, optimum, amounts):
+        refused, optimum = optimum, optimum >> _ONE
+    while optimum > zero and refused - optimum > one:
+        middle = optimum + ((refused - optimum) >> _ONE)
+        if evaluate_nb(pools, edges, hops, first, middle, amounts):
+            optimum = middle
+        else:
+            refused = middle
+    return optimum
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _try_around_nb(pools, edges, hops, optimum, amounts, best):
+    """Whether any input within `_REACH` of `optimum` was accepted; the best of them into `best`.
+
+    An execution is decided by what any one hop sells, so what the inputs bring to the coarsest hop is tried
+    there instead, where most of them coincide; one by one where a pool refuses.
+    """
+    one, reach = to_u256(_ONE), to_u256(_REACH)
+    position = np.int64(0)
+    trial = optimum - reach if optimum > reach else one
+    last = optimum + reach
+    found = np.bool_(False)
+    if evaluate_nb(pools, edges, hops, position, optimum, amounts):
+        found = keep_better_nb(amounts, best, hops, found)
+        pivot = coarsest_nb(best, hops)
+        low_done, low = _sell_through_nb(pools, edges, pivot, trial)
+        high_done, high = _sell_through_nb(pools, edges, pivot, last)
+        if low_done and high_done and high - low < reach << np.uint64(2):
+            position, trial, last = pivot, low, high
+    while trial <= last:
+        if evaluate_nb(pools, edges, hops, position, trial, amounts):
+            found = keep_better_nb(amounts, best, hops, found) or found
+        trial = trial + one
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def polish_nb(pools, edges, hops, optimum, bound, amounts, best):
     """The best integer execution found near `optimum` (U256, input at hop 0) into `best` u64[5, 4]; True when
-    it makes a profit.
+    it makes a profit. `bound` U256 is the floor of the real-valued profit, which none exceeds.
 
     Tried: the closed form and `_REACH` units on each side, then a pattern search at the coarsest position,
-    whose steps double after a gain and halve after none. Its first step spans the `plateau` when the cycle
-    crosses ticks: there the rounding of each segment makes units of difference that no formula tells. Where
-    none around `optimum` is accepted (balance bounds, end of the known ticks) the largest accepted input
-    below it takes its place.
+    whose steps double after a gain and halve after none, until less than a millionth of `bound` is left to
+    gain. Its first step spans the `plateau` when the cycle crosses ticks: there the rounding of each segment
+    makes units of difference that no formula tells. Where none around `optimum` is accepted (balance bounds,
+    end of the known ticks) the largest accepted input below it takes its place.
     """
-    zero, one, reach = to_u256(_ZERO), to_u256(_ONE), to_u256(_REACH)
-    first = np.int64(0)
-    found = np.bool_(False)
-    for attempt in range(2):
-        trial = optimum - reach if optimum > reach else one
-        for _ in range(2 * _REACH + _ONE):
-            if evaluate_nb(pools, edges, hops, first, trial, amounts):
-                found = keep_better_nb(amounts, best, hops, found) or found
-            trial = trial + one
-        if found or attempt == 1:
-            break
-        refused, optimum = optimum, optimum >> _ONE
-        while optimum > zero and not evaluate_nb(pools, edges, hops, first, optimum, amounts):
-            refused, optimum = optimum, optimum >> _ONE
-        while optimum > zero and refused - optimum > one:
-            middle = optimum + ((refused - optimum) >> _ONE)
-            if evaluate_nb(pools, edges, hops, first, middle, amounts):
-                optimum = middle
-            else:
-                refused = middle
-        if optimum == zero:
-            break
+    found = _try_around_nb(pools, edges, hops, optimum, amounts, best)
     if not found:
-        return found
+        optimum = _largest_accepted_nb(pools, edges, hops, optimum, amounts)
+        if optimum == to_u256(_ZERO):
+            return False
+        found = _try_around_nb(pools, edges, hops, optimum, amounts, best)
+    if not found:
+        return False
+    enough = bound - (bound >> _MILLIONTH)
     step = to_u256(_SEARCH_STEP)
     pivot = coarsest_nb(best, hops)
     if _crosses_ticks_nb(pools, edges, hops):
         wide = _plateau_nb(best, hops, pivot)
         step = wide if wide > step else step
     for _ in range(_MAX_CLIMB):
-        if step == zero:
+        if step == to_u256(_ZERO) or gain_at_least_nb(best, hops, enough):
             break
         centre = load_nb(best, pivot)
         moved = evaluate_nb(pools, edges, hops, pivot, centre + step, amounts) and keep_better_nb(
@@ -217,7 +256,7 @@ def verify_cycles_nb(pools, cycles, sizes, picks, begin, end, amounts, profitabl
         if load_chain_nb(pools, edges, hops, chain):
             settled, pays = polish_chain_nb(chain, hops, optimum, bound, trial, amounts[k])
         if not settled:
-            pays = polish_nb(pools, edges, hops, optimum, trial, amounts[k])
+            pays = polish_nb(pools, edges, hops, optimum, bound, trial, amounts[k])
         profitable[k] = pays
 
 
