@@ -1,0 +1,316 @@
+"""CryptoSwap kernels: recorded swaps of real pools, integer twins on random and hostile states, estimates."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import cryptoswap_reference as twin
+import numpy as np
+import pytest
+from amm_reference import Revert
+from cryptoswap_reference import TRI, TWO, TWO_V21, WAD, Pool
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from engine.amm import cryptoswap2, cryptoswap3
+from engine.amm.cryptoswap_estimates import est_amount_out_nb, est_rate_nb
+from engine.amm.cryptoswap_math import (
+    MAY_LOSE,
+    RAMPING,
+    VERSION_21,
+    cube_root_nb,
+    field_nb,
+    square_root_nb,
+)
+from engine.amm.layout import INSUFFICIENT_INPUT, OK, STATUS_NAMES, ints_to_limbs, limbs_to_int, limbs_to_ints
+from engine.amm.quote import store_u256_nb
+from engine.amm.wide import make_u256
+from engine.amm.wide_digits import get_limb, set_limb, stack_limbs
+
+DATA = Path(os.environ.get("ROUNDTRIP_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+VERSIONS = {"v2.0.0": TWO, "v2.1": TWO_V21, "tri": TRI, "triweth": TRI}
+FAMILIES = {"curve-twocrypto-ng": 400, "curve-tricrypto-ng": 400}
+Trade = tuple[Pool, int, int, int]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _quotes(states, coins, coins_in, coins_out, amounts, settled, statuses, results):
+    for i in range(len(coins)):
+        amount = make_u256(amounts[i, 0], amounts[i, 1], amounts[i, 2], amounts[i, 3])
+        if coins[i] == 2:
+            status, out = cryptoswap2.amount_out_nb(states[i], coins_in[i], amount, settled)
+        else:
+            status, out = cryptoswap3.amount_out_nb(states[i], coins_in[i], coins_out[i], amount, settled)
+        statuses[i] = status
+        store_u256_nb(out, results[i])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _invariants(state, coins, k0_prev, result):
+    """newton_D of a state's balances; writes (D, accepted and no fault)."""
+    fault = stack_limbs(1)
+    set_limb(fault, 0, np.uint64(0))
+    a, gamma, k0 = state[0, 0], state[0, 1], make_u256(k0_prev[0], k0_prev[1], k0_prev[2], k0_prev[3])
+    if coins == 2:
+        x0, x1 = cryptoswap2._scaled(state, field_nb(state, 8), 0, fault), field_nb(state, 9)
+        d, accepted = cryptoswap2.newton_d_nb(
+            a, gamma, x0, cryptoswap2._scaled(state, x1, 1, fault), k0, fault
+        )
+    else:
+        x0, x1 = cryptoswap3._scaled(state, field_nb(state, 8), 0, fault), field_nb(state, 9)
+        x2 = cryptoswap3._scaled(state, field_nb(state, 10), 2, fault)
+        x = x0, cryptoswap3._scaled(state, x1, 1, fault), x2
+        d, accepted = cryptoswap3.newton_d_nb(a, gamma, x, k0, fault)
+    store_u256_nb(d, result)
+    return accepted and get_limb(fault, 0) == 0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _roots(values, squares, cubes):
+    for i in range(len(values)):
+        value = make_u256(values[i, 0], values[i, 1], values[i, 2], values[i, 3])
+        store_u256_nb(square_root_nb(value), squares[i])
+        store_u256_nb(cube_root_nb(value), cubes[i])
+
+
+def state_of(pool: Pool) -> np.ndarray:
+    mode = pool.ramping * RAMPING | pool.may_lose * MAY_LOSE | (pool.version == TWO_V21) * VERSION_21
+    rows = [
+        pool.a | pool.gamma << 64 | mode << 128,
+        pool.mid_fee | pool.out_fee << 64 | pool.fee_gamma << 128,
+        pool.d,
+        pool.total_supply,
+        pool.virtual_price,
+        sum(precision << 64 * k for k, precision in enumerate(pool.precisions)),
+        *[*pool.price_scale, 0][:2],
+        *[*pool.balances, 0][:3],
+    ]
+    return ints_to_limbs(rows)
+
+
+def quote_all(trades: list[Trade], settled: bool = True) -> tuple[list[int | None], list[int]]:
+    """Amounts out, None where refused, and statuses."""
+    count = len(trades)
+    statuses, results = np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)
+    _quotes(
+        np.array([state_of(pool) for pool, _, _, _ in trades]),
+        np.array([len(pool.balances) for pool, _, _, _ in trades]),
+        np.array([i for _, i, _, _ in trades]),
+        np.array([j for _, _, j, _ in trades]),
+        ints_to_limbs([amount for _, _, _, amount in trades]),
+        settled,
+        statuses,
+        results,
+    )
+    amounts = limbs_to_ints(results)
+    codes = statuses.tolist()
+    return [out if code == OK else None for out, code in zip(amounts, codes, strict=True)], codes
+
+
+def twin_out(trade: Trade, settled: bool = True) -> int | None:
+    pool, i, j, amount = trade
+    try:
+        return pool.exchange(i, j, amount, settled)
+    except Revert:
+        return None
+
+
+def recorded(family: str) -> list[tuple[Trade, dict[str, Any]]]:
+    path = DATA / "golden" / f"{family}.json"
+    if not path.is_file():
+        pytest.skip(f"no recorded data at {path}: set ROUNDTRIP_DATA")
+    cases = []
+    for entry in json.loads(path.read_text())["pools"]:
+        for case in entry["cases"]:
+            trade = recorded_pool(entry["params"], case), int(case["token_in"]), int(case["token_out"])
+            cases.append(((*trade, int(case["amount_specified"])), case))
+    return cases
+
+
+def recorded_pool(params: dict[str, Any], case: dict[str, Any], key: str = "state") -> Pool:
+    state, version = case[key], VERSIONS[params["version"]]
+    now, ramp_end = int(case["block_timestamp"]), int(state["future_A_gamma_time"])
+    prices = state["price_scale"]
+    return Pool(
+        version,
+        int(state["A"]),
+        int(state["gamma"]),
+        int(state["D"]),
+        [int(balance) for balance in state["balances"]],
+        [int(precision) for precision in params["precisions"]],
+        [int(prices)] if isinstance(prices, str) else [int(price) for price in prices],
+        int(state["mid_fee"]),
+        int(state["out_fee"]),
+        int(state["fee_gamma"]),
+        int(state["totalSupply"]),
+        int(state["virtual_price"]),
+        ramping=ramp_end > now,
+        may_lose=ramp_end > now if version == TWO_V21 else ramp_end >= now,
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recorded_swaps_and_refusals(family: str):
+    cases = recorded(family)
+    trades = [trade for trade, _ in cases]
+    paid, codes = quote_all(trades)
+    for k, (trade, case) in enumerate(cases):
+        expected = None if case["reverted"] else int(case["amount_out"])
+        assert paid[k] == expected == twin_out(trade), (trade, STATUS_NAMES[codes[k]])
+    assert len(cases) >= FAMILIES[family]
+    assert sum(case["reverted"] for _, case in cases) >= 60
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recorded_view_quotes(family: str):
+    cases = [(trade, case) for trade, case in recorded(family) if case["view_quote"] is not None]
+    quoted, _ = quote_all([trade for trade, _ in cases], settled=False)
+    assert quoted == [int(case["view_quote"]) for _, case in cases]
+    assert len(cases) >= 380
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_swap_refused_for_its_loss_alone_is_dust(family: str):
+    cases = recorded(family)
+    _, codes = quote_all([trade for trade, _ in cases])
+    refused = [trade for (trade, _), code in zip(cases, codes, strict=True) if code == INSUFFICIENT_INPUT]
+    assert len(refused) >= 40
+    for pool, i, _, amount in refused:
+        assert amount * 10**14 < pool.balances[i]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recorded_invariants_after_the_trade(family: str):
+    """D as stored after a swap that neither moved the price scale nor claimed admin fees."""
+    compared = 0
+    for (pool, i, j, amount), case in recorded(family):
+        after = case["state_after"]
+        if case["reverted"] or after["price_scale"] != case["state"]["price_scale"]:
+            continue
+        if after["totalSupply"] != case["state"]["totalSupply"]:
+            continue
+        sold = [balance + amount * (k == i) for k, balance in enumerate(pool.balances)]
+        bought = [balance - int(case["amount_out"]) * (k == j) for k, balance in enumerate(sold)]
+        if bought != [int(balance) for balance in after["balances"]]:
+            continue
+        d = pool.d
+        if pool.ramping:
+            d = twin.newton_d(pool.a, pool.gamma, pool.scaled(pool.balances), 0, pool.version)
+        _, k0 = pool.get_y(pool.scaled(sold), d, j)
+        pool.balances, result = bought, np.zeros(4, np.uint64)
+        assert _invariants(state_of(pool), len(bought), ints_to_limbs([k0])[0], result)
+        assert limbs_to_int(result) == int(after["D"])
+        compared += 1
+    assert compared >= 100
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_estimates_follow_the_exact_kernels(family: str):
+    compared = 0
+    for (pool, i, j, amount), case in recorded(family):
+        if case["reverted"] or amount * 10**6 < pool.balances[i] or int(case["amount_out"]) < 10**5:
+            continue
+        state, coins = state_of(pool), len(pool.balances)
+        estimate = est_amount_out_nb(state, coins, i, j, float(amount))
+        assert estimate == pytest.approx(int(case["amount_out"]), rel=2e-3 if pool.ramping else 1e-4)
+        compared += 1
+    assert compared >= 100
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_spot_rate_is_that_of_a_small_trade(family: str):
+    compared = 0
+    for (pool, i, j, _), _ in recorded(family):
+        amount = pool.balances[i] // 10**5
+        out = twin_out((pool, i, j, amount), settled=False)
+        if i == j or out is None or out < 10**5 or pool.ramping:
+            continue
+        rate = est_rate_nb(state_of(pool), len(pool.balances), i, j)
+        assert rate * amount == pytest.approx(out, rel=2e-3)
+        compared += 1
+    assert compared >= 150
+
+
+def random_pool(rng: random.Random) -> Pool:
+    version = rng.choice((TWO, TWO_V21, TRI))
+    coins = 3 if version == TRI else 2
+    a = rng.choice((400_000, 20_000_000, 1_707_629, 540_000, rng.randint(4000, 40_000_000)))
+    gamma = rng.choice((10**10, 145 * 10**12, 10**16, 2 * 10**16, int(10 ** rng.uniform(10, 17.3))))
+    worth = int(10 ** rng.uniform(17, 33))
+    decimals = [rng.choice((6, 8, 18, rng.randint(6, 18))) for _ in range(coins)]
+    prices = [int(10 ** rng.uniform(12, 26)) for _ in range(coins - 1)]
+    spread = rng.choice((0.01, 0.3, 3.0))
+    balances = [
+        max(int(worth / coins * 10 ** rng.uniform(-spread, spread)) * WAD // price // 10 ** (18 - places), 1)
+        for price, places in zip([WAD, *prices], decimals, strict=True)
+    ]
+    mid, out = sorted((rng.randint(0, 10**9), rng.randint(0, 10**10)))
+    pool = Pool(
+        version, a, gamma, worth, balances, [10 ** (18 - places) for places in decimals], prices, mid, out,
+        int(10 ** rng.uniform(10, 18)), rng.randint(1, 10**30), rng.choice((0, 1, WAD, 10**30)),
+        rng.random() < 0.2, rng.random() < 0.3,
+    )  # fmt: skip
+    try:
+        if rng.random() < 0.9:
+            pool.d = twin.newton_d(a, gamma, pool.scaled(balances), 0, version)
+    except (Revert, ZeroDivisionError):
+        pool.d = worth
+    return pool
+
+
+def random_trade(rng: random.Random) -> Trade:
+    pool = random_pool(rng)
+    i, j = rng.sample(range(len(pool.balances)), 2)
+    share = rng.choice((-12, -6, -3, -1, 0, 1, 3))
+    amount = int(pool.balances[i] * 10 ** (share + rng.random()))
+    return pool, i, j, rng.choice((amount, amount, amount, amount, 0, 1, 2**112, 2**255, 2**256 - 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**64))
+def test_kernels_equal_the_integer_twins(seed: int):
+    rng = random.Random(seed)
+    trades = [random_trade(rng) for _ in range(40)]
+    for settled in (True, False):
+        assert quote_all(trades, settled)[0] == [twin_out(trade, settled) for trade in trades]
+
+
+def test_random_states_reach_both_answers():
+    rng = random.Random(7)
+    trades = [random_trade(rng) for _ in range(600)]
+    paid, _ = quote_all(trades, settled=False)
+    for version in (TWO, TWO_V21, TRI):
+        mine = [out for out, trade in zip(paid, trades, strict=True) if trade[0].version == version]
+        answered = sum(out is not None for out in mine)
+        assert 30 <= answered <= len(mine) - 30
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_hostile_states_never_hang_or_crash(data: st.DataObject):
+    coins = data.draw(st.integers(2, 3))
+    words = st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63]), min_size=44, max_size=44)
+    states = np.array([data.draw(words)], np.uint64).reshape(1, 11, 4)
+    statuses, results = np.zeros(1, np.int64), np.zeros((1, 4), np.uint64)
+    amount = ints_to_limbs([data.draw(st.integers(0, 2**256 - 1))])
+    i = data.draw(st.integers(0, coins - 1))
+    j = (i + data.draw(st.integers(1, coins - 1))) % coins
+    where = np.array([coins]), np.array([i]), np.array([j])
+    _quotes(states, *where, amount, True, statuses, results)
+    assert int(statuses[0]) in STATUS_NAMES
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 256).flatmap(lambda bits: st.integers(0, max(2**bits - 1, 0))), min_size=40))
+def test_roots(values: list[int]):
+    edges = [c**3 * k for c in (10**12, 10**20, 7**9) for k in (1, 8, 27)]
+    values = values + [value + d for value in edges for d in (-1, 0, 1)] + [0, 1, 2**256 - 1]
+    squares, cubes = np.zeros((len(values), 4), np.uint64), np.zeros((len(values), 4), np.uint64)
+    _roots(ints_to_limbs(values), squares, cubes)
+    assert limbs_to_ints(squares) == [twin.isqrt(value) for value in values]
+    assert limbs_to_ints(cubes) == [twin.cbrt(value) for value in values]
