@@ -11,6 +11,7 @@ and Ann = amp * n. Generations differ in the wei, so each has its own kind:
     STABLE_THREE_POOL  1            D_P * D / (x n)           last value is used
     STABLE_SUSD        1            D_P * D / (x n + 1)       last value is used
     STABLE_TEMPLATE    100          D_P * D / (x n)           reverts
+    STABLE_FACTORY     100          D_P * D / x, then / n^n   reverts
     STABLE_NG          100          D_P * D / x, then / n^n   reverts
 
 Arithmetic is checked as Vyper's: every function carries `ok`, false as soon as an operation would revert; a
@@ -21,12 +22,16 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numba.core import types
 
 from engine.amm.wide import (
+    instruction,
+    leading_zeros,
     limb0,
     limb1,
     limb2,
     limb3,
+    make_u128,
     make_u256,
     mul_128_128,
     mul_256_256,
@@ -35,18 +40,20 @@ from engine.amm.wide import (
     to_u320,
     to_u512,
 )
-from engine.amm.wide_digits import get_limb, set_limb
+from engine.amm.wide_digits import digit_2, get_limb, reciprocal_2_nb, set_limb
 from engine.amm.wide_division import divide_256_nb, divide_by_limb_nb
 
 MAX_COINS = 8
 STABLE_THREE_POOL = 1
 STABLE_SUSD = 2
 STABLE_TEMPLATE = 3
-STABLE_NG = 4
+STABLE_FACTORY = 4
+STABLE_NG = 5
 
 _ROUNDS = 255
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
+_BITS_128 = np.uint64(128)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -68,14 +75,33 @@ def set_nb(vector, k, value):
     set_limb(vector, at + 3, limb3(value))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@instruction
+def stay_whole(typingctx):
+    """Keep the function that calls this out of its callers: inlined at each use, the divisions below would
+    make several times the machine code, and the wait for it. Such a function says forceinline=False, because
+    numba hands a caller's forceinline down to callees that do not."""
+
+    def codegen(context, builder, sig, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+def _times_wide(ok, a, b):
+    stay_whole()
+    product = mul_256_256(a, b)
+    low = to_u256(product)
+    return ok and to_u512(low) == product, low
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def times_nb(ok, a, b):
     """(ok, a * b) on U256s."""
     if (limb2(a) | limb3(a) | limb2(b) | limb3(b)) == _ZERO:
         return ok, mul_128_128(to_u128(a), to_u128(b))
-    product = mul_256_256(a, b)
-    low = to_u256(product)
-    return ok and to_u512(low) == product, low
+    return _times_wide(ok, a, b)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -91,23 +117,48 @@ def minus_nb(ok, a, b):
     return ok and a >= b, a - b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def over_nb(ok, a, b):
     """(ok, floor(a / b)); dividing by zero is not ok."""
+    stay_whole()
     if b == to_u256(_ZERO):
         return False, b
+    if (limb2(b) | limb3(b)) == _ZERO and a >> _BITS_128 < b:
+        d0, d1, shift, v = reciprocal_nb(b)
+        return ok, two_digits_nb(a, d0, d1, shift, v)
     quotient, _ = divide_256_nb(a, b)
     return ok, quotient
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def reciprocal_nb(b):
+    """(low and high limb of b shifted left until its 128th bit is set, that shift, the reciprocal of the
+    two): what `two_digits_nb` divides by. `b` U256, positive and below 2**128."""
+    shift = leading_zeros(limb1(b))
+    if limb1(b) == _ZERO:
+        shift += leading_zeros(limb0(b))
+    normal = to_u128(b) << shift
+    return limb0(normal), limb1(normal), shift, reciprocal_2_nb(limb1(normal), limb0(normal))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def two_digits_nb(a, d0, d1, shift, v):
+    """floor(a / b), both digits of it, where a >> 128 is below b."""
+    shifted = a << shift
+    high, rest = digit_2((limb2(shifted), limb3(shifted)), limb1(shifted), (d0, d1), v)
+    low, rest = digit_2(rest, limb0(shifted), (d0, d1), v)
+    return to_u256(make_u128(low, high))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def over_word_nb(a, word):
     """floor(a / word) for a non-zero uint64."""
+    stay_whole()
     quotient, _ = divide_by_limb_nb(to_u320(a), word)
     return to_u256(quotient)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def times_over_nb(ok, a, b, c):
     """(ok, floor(a * b / c)) where the product must fit 256 bits, as in the contracts."""
     ok, product = times_nb(ok, a, b)
@@ -142,21 +193,22 @@ def _power_term(ok, xp, coins, kind, d):
     n = to_u256(np.uint64(coins))
     for k in range(coins):
         divisor = get_nb(xp, k)
-        if kind != STABLE_NG:
+        if kind < STABLE_FACTORY:
             ok, divisor = times_nb(ok, divisor, n)
         if kind == STABLE_SUSD:
             ok, divisor = plus_nb(ok, divisor, to_u256(_ONE))
         ok, result = times_over_nb(ok, result, d, divisor)
         if not ok:
             break
-    if kind == STABLE_NG:
+    if kind >= STABLE_FACTORY:
         result = over_word_nb(result, power_of_coins_nb(coins))
     return ok, result
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def solve_d_nb(xp, coins, amp, kind):
     """get_D: (ok, D). `xp` stack vector of balances in 1e18 units, `amp` uint64."""
+    stay_whole()
     zero = to_u256(_ZERO)
     total, ok = zero, True
     for k in range(coins):
@@ -190,7 +242,7 @@ def solve_d_nb(xp, coins, amp, kind):
     return kind < STABLE_TEMPLATE, d
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def _newton_y(ok, c, b, d, kind):
     """y = (y^2 + c) / (2 y + b - D) from y = D until two values differ by at most one."""
     y = d
@@ -209,12 +261,13 @@ def _newton_y(ok, c, b, d, kind):
     return ok and kind < STABLE_TEMPLATE, y
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def solve_y_nb(xp, coins, known, x, missing, amp, kind, d):
     """get_y: (ok, balance of coin `missing`) when coin `known` has `x` and the others theirs in `xp`.
 
     With `known` out of range every other coin keeps its balance: that is get_y_D.
     """
+    stay_whole()
     ok, c, total = True, d, to_u256(_ZERO)
     n = to_u256(np.uint64(coins))
     precision = to_u256(precision_nb(kind))

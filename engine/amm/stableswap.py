@@ -1,7 +1,8 @@
 """Curve StableSwap pools: what `exchange` pays, to the wei, and what it leaves in the pool.
 
-Covered: 3pool and its contemporaries, the sUSD type, pools and metapools of the 2020-2022 templates, and
-StableSwap-NG with its off-peg fee, rates and `exchange_received`. There is no exact-out swap in Curve.
+Covered: 3pool and its contemporaries, the sUSD type, pools and metapools of the 2020-2022 templates, the
+factory's plain pools (D as in NG, everything else as in the templates), and StableSwap-NG with its off-peg
+fee, rates and `exchange_received`. There is no exact-out swap in Curve.
 
     xp_k = balance_k * rate_k / 1e18          x = xp_i + dx * rate_i / 1e18
     dy   = xp_j - y - 1 (sUSD: xp_j - y)      fee = dy * f / 1e10
@@ -32,6 +33,7 @@ from engine.amm.layout import (
 )
 from engine.amm.stable_invariant import (
     MAX_COINS,
+    STABLE_FACTORY,
     STABLE_NG,
     STABLE_SUSD,
     STABLE_TEMPLATE,
@@ -100,9 +102,9 @@ def set_stable_pool(
     admin_fee: int,
     offpeg_multiplier: int = 0,
 ) -> None:
-    """Write a pool. `amp` is A as the contract stores it (times 100 for the template and NG), or its ramp
+    """Write a pool. `amp` is A as the contract stores it (times 100 from the template on), or its ramp
     (initial A, future A, initial time, future time). Raises ValueError or OverflowError on bad values."""
-    if kind not in (STABLE_THREE_POOL, STABLE_SUSD, STABLE_TEMPLATE, STABLE_NG):
+    if kind not in (STABLE_THREE_POOL, STABLE_SUSD, STABLE_TEMPLATE, STABLE_FACTORY, STABLE_NG):
         raise ValueError(f"unknown StableSwap kind {kind}")
     if not 2 <= len(balances) == len(rates) <= MAX_COINS:
         raise ValueError(f"{len(balances)} balances and {len(rates)} rates: a pool has 2 to {MAX_COINS}")
@@ -122,7 +124,7 @@ def _read(rows, k):
     return make_u256(rows[k, 0], rows[k, 1], rows[k, 2], rows[k, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def amp_at_nb(pools, row, timestamp):
     """_A(), or A_precise, at a uint64 timestamp: uint64; 0 where it would revert or is beyond 32 bits."""
     ramp = pools.ramp[row]
@@ -138,7 +140,7 @@ def amp_at_nb(pools, row, timestamp):
     return before - (before - after) * (timestamp - start) // (end - start)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def fill_xp_nb(pools, row, xp):
     """Write balance * rate / 1e18 of every coin to the stack vector `xp`; false on overflow."""
     ok = True
@@ -163,7 +165,7 @@ def _offpeg_fee(ok, fee, multiplier, xpi, xpj):
     return over_nb(ok, scaled, weight + unit)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def _oracle_accepts(xp, coins, amp, d):
     """Whether NG's price oracles can be brought up to date: they run inside the swap, on xp after it."""
     if d >= _two_128():
@@ -223,7 +225,7 @@ def _balance_after(pools, row, coin_out, y, fee, paid):
     return minus_nb(ok, after, admin)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def exchange_at_nb(pools, row, coin_in, coin_out, amount_in, amp, d, view):
     """`exchange_nb`, or `view_nb` with `view`, with amp uint64 and D U256 known for the pool's state."""
     zero = to_u256(_ZERO)
@@ -260,7 +262,7 @@ def exchange_at_nb(pools, row, coin_in, coin_out, amount_in, amp, d, view):
     return np.int64(OK), paid, after
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def invariant_nb(pools, row, amp):
     """get_D on the pool's state: (ok, D U256 in 1e18 units). `amp` uint64 from `amp_at_nb`."""
     xp = stack_limbs(32)
@@ -275,7 +277,7 @@ def _is_trade(pools, row, coin_in, coin_out):
     return pools.kind[row] != 0 and coin_in != coin_out and 0 <= coin_in < coins and 0 <= coin_out < coins
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _quote(pools, row, coin_in, coin_out, amount_in, timestamp, view):
     zero = to_u256(_ZERO)
     if not _is_trade(pools, row, coin_in, coin_out):
@@ -289,7 +291,7 @@ def _quote(pools, row, coin_in, coin_out, amount_in, timestamp, view):
     return exchange_at_nb(pools, row, coin_in, coin_out, amount_in, amp, d, view)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def exchange_nb(pools, row, coin_in, coin_out, amount_in, timestamp):
     """What `exchange` or `exchange_received` pays: (status int64, amount out U256, balance after U256).
 
@@ -301,14 +303,14 @@ def exchange_nb(pools, row, coin_in, coin_out, amount_in, timestamp):
     return _quote(pools, row, coin_in, coin_out, amount_in, timestamp, False)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def view_nb(pools, row, coin_in, coin_out, amount_in, timestamp):
     """What `get_dy` answers, right or wrong about the payment: (status int64, amount U256)."""
     status, amount_out, _ = _quote(pools, row, coin_in, coin_out, amount_in, timestamp, True)
     return status, amount_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def exchanges_nb(pools, rows, coins_in, coins_out, amounts, timestamps, view, statuses, results):
     """Many quotes from the stored states: rows, coins_in, coins_out i64[n], amounts u64[n, 4], timestamps
     u64[n], `view` true for get_dy. Writes statuses i64[n] and results u64[n, 2, 4]: amount and balance after.

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 UINT256 = (1 << 256) - 1
 WAD = 10**18
@@ -54,6 +54,7 @@ def no_power(n: int) -> int:
 THREE_POOL = Generation(1, times_n, no_power, 1, False, False, True)
 SUSD = Generation(1, lambda x, n: x * n + 1, no_power, 0, False, False, True)
 TEMPLATE = Generation(100, times_n, no_power, 1, True, False, False)
+FACTORY = Generation(100, lambda x, n: x, lambda n: n**n, 1, True, False, False)
 NG = Generation(100, lambda x, n: x, lambda n: n**n, 1, True, True, False)
 
 
@@ -177,3 +178,26 @@ class StablePool:
         dy = self.gross(i, j, dx, self.amp(timestamp))[3]
         dy = quotient(checked(dy * WAD), self.rates[j])
         return checked(dy - checked(self.fee * dy) // FEE_UNIT)
+
+    def deposit_view(self, coin: int, amount: int, supply: int, timestamp: int) -> int:
+        amp = self.amp(timestamp)
+        before = get_d(self.xp(), amp, self.generation)
+        grown = tuple(checked(b + amount) if k == coin else b for k, b in enumerate(self.balances))
+        after = get_d(replace(self, balances=grown).xp(), amp, self.generation)
+        return quotient(checked(checked(after - before) * supply), before)
+
+    def withdraw_one(self, coin: int, burnt: int, supply: int, timestamp: int) -> int:
+        amp, xp = self.amp(timestamp), self.xp()
+        n, before = len(xp), get_d(self.xp(), amp, self.generation)
+        after = checked(before - quotient(checked(burnt * before), supply))
+        rest = [x for k, x in enumerate(xp) if k != coin]
+        new_y = solve(rest, n, amp, after, self.generation)
+        fee = self.fee * n // (4 * (n - 1))
+        reduced = []
+        for k, x in enumerate(xp):
+            share = quotient(checked(x * after), before)
+            distance = checked(share - new_y if k == coin else x - share)
+            reduced.append(checked(x - checked(fee * distance) // FEE_UNIT))
+        rest = [x for k, x in enumerate(reduced) if k != coin]
+        paid = checked(reduced[coin] - solve(rest, n, amp, after, self.generation) - 1)
+        return quotient(checked(paid * WAD), self.rates[coin])

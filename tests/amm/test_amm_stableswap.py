@@ -1,179 +1,29 @@
-"""Curve StableSwap: recorded swaps of the real bytecode, and the kernels against their plain-integer twin."""
+"""Curve StableSwap kernels against their plain-integer twin, on states far wider than any pool's."""
 
 from __future__ import annotations
 
-import json
-import os
 import random
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stableswap_reference import NG, SUSD, TEMPLATE, THREE_POOL, Generation, Revert, StablePool
+from stableswap_harness import KIND_OF, deposit_view, quote, store, withdraw_one
+from stableswap_reference import FACTORY, NG, SUSD, TEMPLATE, THREE_POOL, Generation, Revert, StablePool
 
 from engine.amm.layout import INSUFFICIENT_INPUT, OK, OVERFLOW, UNINITIALISED, ints_to_limbs, limbs_to_ints
-from engine.amm.stable_invariant import STABLE_NG, STABLE_SUSD, STABLE_TEMPLATE, STABLE_THREE_POOL
-from engine.amm.stableswap import (
-    StablePools,
-    exchange,
-    exchanges_nb,
-    new_stable_pools,
-    set_stable_pool,
-)
+from engine.amm.stable_estimates import est_exchange_nb, est_stable_rate_nb
+from engine.amm.stable_invariant import STABLE_NG
+from engine.amm.stableswap import exchange, exchanges_nb, new_stable_pools, set_stable_pool
 
-DATA = Path(os.environ.get("ROUNDTRIP_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-KIND_OF = {
-    THREE_POOL: STABLE_THREE_POOL,
-    SUSD: STABLE_SUSD,
-    TEMPLATE: STABLE_TEMPLATE,
-    NG: STABLE_NG,
+AMP = {
+    THREE_POOL: (1, 10**4),
+    SUSD: (1, 10**4),
+    TEMPLATE: (100, 10**6),
+    FACTORY: (100, 10**6),
+    NG: (100, 10**6),
 }
-
-
-def load(path: Path) -> Any:
-    if not path.is_file():
-        pytest.skip(f"no recorded data at {path}: set ROUNDTRIP_DATA")
-    return json.loads(path.read_text())
-
-
-def store(pools: StablePools, row: int, pool: StablePool) -> None:
-    kind = KIND_OF[pool.generation]
-    set_stable_pool(
-        pools, row, kind, pool.balances, pool.rates, pool.ramp, pool.fee, pool.admin_fee, pool.multiplier
-    )
-
-
-def quote(
-    pool: StablePool, i: int, j: int, dx: int, timestamp: int, view: bool = False
-) -> tuple[int, int, int]:
-    pools = new_stable_pools(1)
-    store(pools, 0, pool)
-    return exchange(pools, 0, i, j, dx, timestamp, view=view)
-
-
-def recorded_pool(params: dict[str, Any], state: dict[str, Any], generation: Generation) -> StablePool:
-    amp = params["A"]
-    ramp = (
-        int(state.get("initial_A", amp)),
-        int(state.get("future_A", amp)),
-        int(state.get("initial_A_time", 0)),
-        int(state.get("future_A_time", 0)),
-    )
-    return StablePool(
-        generation,
-        tuple(map(int, state["balances"])),
-        tuple(map(int, state["rates"] if generation is NG else params["rates"])),
-        ramp,
-        int(state["fee"]),
-        int(params["admin_fee"]),
-        int(state.get("offpeg_fee_multiplier", 0)),
-    )
-
-
-def recompute(case: dict[str, Any], pool: StablePool) -> str:
-    """Check one recorded case; what is returned names how it was judged."""
-    i, j, timestamp = int(case["token_in"]), int(case["token_out"]), int(case["block_timestamp"])
-    asked = int(case["amount_specified"])
-    view_status, viewed, _ = quote(pool, i, j, asked, timestamp, view=True)
-    assert (str(viewed) if view_status == OK else None) == case["view_quote"], case
-    if not case["reverted"]:
-        received = int(case.get("pool_received", asked))
-        status, paid, after = quote(pool, i, j, received, timestamp)
-        assert (status, paid) == (OK, int(case["amount_out"])), case
-        held = [int(value) for value in case["state_after"]["balances"]]
-        expected = list(pool.balances)
-        expected[i] += received
-        expected[j] = after
-        return "paid" if held == expected else "paid, other balances after"
-    status, paid, _ = quote(pool, i, j, asked, timestamp)
-    reason = case["revert_reason"]
-    if "fewer coins than expected" in reason:
-        assert paid < int(case["min_dy"]), case
-        return "below min_dy"
-    if "transfer amount exceeds balance" in reason:
-        # The payer did not have the coins: get_dy agrees that the pool would have paid.
-        assert (status, str(paid)) == (OK, case["view_quote"]), case
-        return "payer without coins"
-    assert status != OK, case
-    return "refused"
-
-
-def test_recorded_swaps_of_3pool_and_susd():
-    judged: Counter[str] = Counter()
-    for recorded in load(DATA / "golden/curve-3pool-susd.json")["pools"]:
-        generation = THREE_POOL if recorded["params"]["type"] == "3pool" else SUSD
-        for case in recorded["cases"]:
-            judged[recompute(case, recorded_pool(recorded["params"], case["state"], generation))] += 1
-    assert judged["paid"] >= 350
-    assert judged["refused"] >= 3
-    assert set(judged) == {"paid", "refused", "below min_dy"}
-
-
-def test_recorded_swaps_of_ng():
-    judged: Counter[str] = Counter()
-    for recorded in load(DATA / "golden/curve-stableswap-ng.json")["pools"]:
-        for case in recorded["cases"]:
-            how = recompute(case, recorded_pool(recorded["params"], case["state"], NG))
-            if how == "paid, other balances after":
-                # A transfer of a share-based coin moves a wei or two less than asked, so the pool keeps more.
-                assert recorded["params"]["asset_types"][int(case["token_out"])] == "2"
-                out = int(case["token_out"])
-                moved = int(case["state"]["token_balances"][out]) - int(
-                    case["state_after"]["token_balances"][out]
-                )
-                assert 0 < int(case["amount_out"]) - moved <= 2
-            judged[how] += 1
-    assert judged["paid"] >= 380
-    assert judged["refused"] >= 8
-    assert judged["payer without coins"] <= 2
-    assert judged["paid, other balances after"] <= 2
-
-
-def test_mainnet_quotes_of_3pool():
-    state = load(DATA / "onchain_parity/state/1/curve_tripool_block_24407242.json")
-    folder = DATA / "onchain_parity/golden/tests/curve/test_curve_onchain_parity"
-    entries = load(folder / "test_curve_tripool_get_dy.json")["entries"]
-    symbols = [token["symbol"] for token in state["tokens"]]
-    pool = mainnet_pool(state, THREE_POOL, [10 ** (36 - token["decimals"]) for token in state["tokens"]])
-    for key, entry in entries.items():
-        _, function, direction, amount = key.split("|")
-        i, j = (symbols.index(name) for name in direction.split("->"))
-        assert function == "get_dy"
-        status, amount_out, _ = quote(pool, i, j, int(amount), state["block_timestamp"], view=True)
-        assert (status, amount_out) == (OK, entry["value"]), key
-    assert len(entries) >= 18
-
-
-def mainnet_pool(state: dict[str, Any], generation: Generation, rates: list[int]) -> StablePool:
-    ramp = state["initial_a"], state["future_a"], state["initial_a_time"], state["future_a_time"]
-    return StablePool(
-        generation, tuple(state["balances"]), tuple(rates), ramp, state["fee"], state["admin_fee"]
-    )
-
-
-def test_mainnet_quotes_of_a_metapool():
-    state = load(DATA / "onchain_parity/state/1/curve_metapool_rai_3crv_block_25144000.json")
-    folder = DATA / "onchain_parity/golden/tests/curve/test_curve_onchain_parity"
-    entries = load(folder / "test_curve_metapool_get_dy.json")["entries"]
-    # The redemption price has 27 digits and the rate 18; the virtual price is the one the metapool cached.
-    pool = mainnet_pool(state, TEMPLATE, [state["redemption_price"], state["base_virtual_price"]])
-    symbols, checked = ["RAI", "3Crv"], 0
-    for key, entry in entries.items():
-        _, function, direction, amount = key.split("|")
-        if function != "get_dy":
-            continue
-        i, j = (symbols.index(name) for name in direction.split("->"))
-        status, amount_out, _ = quote(pool, i, j, int(amount), state["block_timestamp"], view=True)
-        assert (status, amount_out) == (OK, entry["value"]), key
-        checked += 1
-    assert checked >= 6
-
-
-AMP = {THREE_POOL: (1, 10**4), SUSD: (1, 10**4), TEMPLATE: (100, 10**6), NG: (100, 10**6)}
 
 
 def draw_pool(rng: random.Random) -> StablePool:
@@ -235,7 +85,7 @@ def test_kernels_equal_the_twin_on_wide_states(view: bool):
         assert ((paid, after) if status == OK else None) == expected, case
         judged[case[0].generation, expected is not None] += 1
     assert min(judged.values()) >= 50
-    assert len(judged) == 8
+    assert len(judged) == 2 * len(KIND_OF)
 
 
 @settings(max_examples=300, deadline=None)
@@ -283,3 +133,59 @@ def test_amplifications_no_contract_allows_are_refused():
     for ramp in ((0, 0, 0, 0), (2**32, 1, 0, 9), (1, 2**64 - 1, 0, 0), (1, 9, 5, 9), (1, 9, 0, 2**40)):
         pool = StablePool(TEMPLATE, (10**24, 10**24), (10**18, 10**18), ramp, 0)
         assert quote(pool, 0, 1, 10**18, 4)[0] == OVERFLOW
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_liquidity_kernels_equal_the_twin(rng: random.Random):
+    pool = draw_pool(rng)
+    coin, _, amount, timestamp = draw_trade(rng, pool)
+    pools = new_stable_pools(1)
+    store(pools, 0, pool)
+    supply = int(sum(pool.xp()) * rng.uniform(0.5, 1.2)) + rng.randrange(2)
+    burnt = rng.choice((int(supply * 10 ** rng.uniform(-9, 0.1)), amount))
+    for kernel, method, given_amount in (
+        (deposit_view, pool.deposit_view, amount),
+        (withdraw_one, pool.withdraw_one, burnt),
+    ):
+        status, answer = kernel(pools, 0, coin, given_amount, supply, timestamp)
+        if pool.generation is NG:
+            assert status == UNINITIALISED
+            continue
+        try:
+            expected = method(coin, given_amount, supply, timestamp)
+        except Revert:
+            expected = None
+        assert (answer if status == OK else None) == expected
+
+
+def test_estimates_follow_the_exact_quotes():
+    rng, compared = random.Random("estimates"), 0
+    for _ in range(4000):
+        pool = draw_pool(rng)
+        i, j, _, timestamp = draw_trade(rng, pool)
+        dx = int(pool.balances[i] * 10 ** rng.uniform(-8, 0.3))
+        status, paid, _ = quote(pool, i, j, dx, timestamp)
+        if status != OK or paid < 10**7 or min(pool.xp()) < 10**12:
+            continue
+        pools = new_stable_pools(1)
+        store(pools, 0, pool)
+        assert est_exchange_nb(pools, 0, i, j, float(dx), timestamp) == pytest.approx(paid, rel=3e-6)
+        compared += 1
+    assert compared >= 400
+
+
+def test_the_marginal_rate_is_that_of_a_small_trade():
+    for generation, multiplier in ((THREE_POOL, 0), (SUSD, 0), (TEMPLATE, 0), (NG, 5 * 10**10)):
+        rates, balances = (10**18, 10**30, 10**18), (3 * 10**25, 8 * 10**12, 10**25)
+        amp = 30 * generation.precision
+        pool = StablePool(generation, balances, rates, (amp, amp, 0, 0), 4 * 10**6, 0, multiplier)
+        pools = new_stable_pools(1)
+        store(pools, 0, pool)
+        for i, j in ((0, 1), (1, 2), (2, 0)):
+            dx = balances[i] // 10**5
+            status, paid, _ = exchange(pools, 0, i, j, dx, 0)
+            assert status == OK
+            assert est_stable_rate_nb(pools, 0, i, j, 0) == pytest.approx(paid / dx, rel=2e-5)
+    assert est_stable_rate_nb(new_stable_pools(1), 0, 0, 1, 0) == 0.0
+    assert est_exchange_nb(new_stable_pools(1), 0, 0, 1, 1.0, 0) == 0.0
