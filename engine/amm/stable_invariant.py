@@ -20,6 +20,8 @@ value that comes with a false `ok` means nothing. Vectors of U256 are stack buff
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 from numba.core import types
@@ -35,12 +37,13 @@ from engine.amm.wide import (
     make_u256,
     mul_128_128,
     mul_256_256,
+    to_float,
     to_u128,
     to_u256,
     to_u320,
     to_u512,
 )
-from engine.amm.wide_digits import digit_2, get_limb, reciprocal_2_nb, set_limb
+from engine.amm.wide_digits import digit_2, get_limb, reciprocal_2_nb, set_limb, stack_limbs
 from engine.amm.wide_division import divide_256_nb, divide_by_limb_nb
 
 MAX_COINS = 8
@@ -53,7 +56,15 @@ STABLE_NG = 5
 _ROUNDS = 255
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
+_FOUR = np.uint64(4)
+_SIXTY_FOUR = np.uint64(64)
+_BITS_120 = np.uint64(120)
 _BITS_128 = np.uint64(128)
+_BITS_240 = np.uint64(240)
+_LEAST_SLOPE = np.uint64(1 << 40)
+_FLOAT_LIMB = 2.0**64
+_FLOAT_LIMB_INVERSE = 2.0**-64
+_FLOAT_120 = 2.0**120
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -125,7 +136,8 @@ def over_nb(ok, a, b):
         return False, b
     if (limb2(b) | limb3(b)) == _ZERO and a >> _BITS_128 < b:
         d0, d1, shift, v = reciprocal_nb(b)
-        return ok, two_digits_nb(a, d0, d1, shift, v)
+        quotient, _ = two_digits_nb(a, d0, d1, shift, v)
+        return ok, quotient
     quotient, _ = divide_256_nb(a, b)
     return ok, quotient
 
@@ -143,11 +155,11 @@ def reciprocal_nb(b):
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def two_digits_nb(a, d0, d1, shift, v):
-    """floor(a / b), both digits of it, where a >> 128 is below b."""
+    """(floor(a / b), remainder), both digits of the quotient, where a >> 128 is below b."""
     shifted = a << shift
     high, rest = digit_2((limb2(shifted), limb3(shifted)), limb1(shifted), (d0, d1), v)
     low, rest = digit_2(rest, limb0(shifted), (d0, d1), v)
-    return to_u256(make_u128(low, high))
+    return to_u256(make_u128(low, high)), to_u256(make_u128(rest[0], rest[1])) >> shift
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
@@ -187,9 +199,11 @@ def power_of_coins_nb(coins):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _power_term(ok, xp, coins, kind, d):
-    """D_P = D^(n+1) / (n^n P), factor by factor."""
-    result = d
+def _prepare(xp, coins, kind, divisors, ready):
+    """Fill the divisors of D_P's factors, and what `two_digits_nb` needs of each: the same every round.
+
+    (ok, whether all are positive and below 2**128)."""
+    ok, narrow = True, True
     n = to_u256(np.uint64(coins))
     for k in range(coins):
         divisor = get_nb(xp, k)
@@ -197,7 +211,27 @@ def _power_term(ok, xp, coins, kind, d):
             ok, divisor = times_nb(ok, divisor, n)
         if kind == STABLE_SUSD:
             ok, divisor = plus_nb(ok, divisor, to_u256(_ONE))
-        ok, result = times_over_nb(ok, result, d, divisor)
+        set_nb(divisors, k, divisor)
+        if divisor == to_u256(_ZERO) or (limb2(divisor) | limb3(divisor)) != _ZERO:
+            narrow = False
+        else:
+            d0, d1, shift, v = reciprocal_nb(divisor)
+            set_nb(ready, k, make_u256(d0, d1, shift, v))
+    return ok, narrow
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _power_term(ok, divisors, ready, narrow, coins, kind, d):
+    """D_P = D^(n+1) / (n^n P), factor by factor."""
+    result = d
+    for k in range(coins):
+        divisor = get_nb(divisors, k)
+        ok, product = times_nb(ok, result, d)
+        if narrow and product >> _BITS_128 < divisor:
+            kept = get_nb(ready, k)
+            result, _ = two_digits_nb(product, limb0(kept), limb1(kept), limb2(kept), limb3(kept))
+        else:
+            ok, result = over_nb(ok, product, divisor)
         if not ok:
             break
     if kind >= STABLE_FACTORY:
@@ -221,10 +255,15 @@ def solve_d_nb(xp, coins, amp, kind):
         return False, zero
     n = to_u256(np.uint64(coins))
     ok, ann_total = times_nb(ok, to_u256(ann), total)
+    if not ok:
+        return False, zero
     ann_total = over_word_nb(ann_total, precision)
-    d = total
+    d, divisors, ready = total, stack_limbs(32), stack_limbs(32)
+    ok, narrow = _prepare(xp, coins, kind, divisors, ready)
+    if not ok:
+        return False, zero
     for _ in range(_ROUNDS):
-        ok, power = _power_term(ok, xp, coins, kind, d)
+        ok, power = _power_term(ok, divisors, ready, narrow, coins, kind, d)
         if not ok:
             return False, zero
         ok, upper = times_nb(ok, power, n)
@@ -240,6 +279,53 @@ def solve_d_nb(xp, coins, amp, kind):
         if _settled(d, previous):
             return True, d
     return kind < STABLE_TEMPLATE, d
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _guess_y(c, b, d):
+    """The root of y^2 + (b - D) y = c in floating point."""
+    if b >= d:
+        linear = to_float(b - d)
+        return 2.0 * to_float(c) / (linear + math.sqrt(linear * linear + 4.0 * to_float(c)))
+    linear = to_float(d - b)
+    return 0.5 * (linear + math.sqrt(linear * linear + 4.0 * to_float(c)))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+def _certain_y(c, b, d):
+    """(whether it is certain, y): the value the contract's iteration ends with, from one step of it.
+
+    The step g(y) = (y^2 + c) / s(y), s(y) = 2 y + b - D, exceeds the root Y by e^2 / s(y) with e = y - Y, so
+    every step lands on floor(Y) or above. Two successive values differ by at most one only where |e| <= 4:
+    the last step exceeds Y by at most 16 / s, and gives floor(Y) unless Y is that close below an integer.
+    From a guess y the step g, its quotient q and its remainder r tell the same about Y: |e| is at most
+    E = 2 |y - q| + 4, so E^2 <= r means floor(Y) = q, and r + 64 <= s that Y is not close below q + 1.
+    With c <= D^2 < 2**240 the iteration from y = D can neither overflow nor need more than 255 rounds.
+    """
+    zero = to_u256(_ZERO)
+    if (d >> _BITS_120) != zero or c >> _BITS_240 != zero or c > mul_128_128(to_u128(d), to_u128(d)):
+        return False, zero
+    guess = _guess_y(c, b, d)
+    if not 1.0 <= guess < _FLOAT_120:
+        return False, zero
+    high = np.uint64(guess * _FLOAT_LIMB_INVERSE)
+    low = np.uint64(guess - np.float64(high) * _FLOAT_LIMB)
+    y = make_u256(low, high, _ZERO, _ZERO)
+    slope = y + y + b
+    if b >> _BITS_120 != zero or slope < d + to_u256(_LEAST_SLOPE):
+        return False, zero
+    slope = slope - d
+    upper = mul_128_128(to_u128(y), to_u128(y)) + c
+    if upper >> _BITS_128 >= slope:
+        return False, zero
+    d0, d1, shift, v = reciprocal_nb(slope)
+    quotient, rest = two_digits_nb(upper, d0, d1, shift, v)
+    error = quotient - y if quotient > y else y - quotient
+    error = error + error + to_u256(_FOUR)
+    if error >> _BITS_120 != zero:
+        return False, zero
+    square = mul_128_128(to_u128(error), to_u128(error))
+    return square <= rest and rest + to_u256(_SIXTY_FOUR) <= slope, quotient
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
@@ -288,4 +374,9 @@ def solve_y_nb(xp, coins, known, x, missing, amp, kind, d):
     ok, b = times_nb(ok, d, precision)
     ok, b = over_nb(ok, b, ann)
     ok, b = plus_nb(ok, total, b)
+    if not ok:
+        return False, c
+    certain, y = _certain_y(c, b, d)
+    if certain:
+        return True, y
     return _newton_y(ok, c, b, d, kind)
