@@ -1,8 +1,9 @@
 """Swaps in Uniswap V3 pools and forks with the same loop: SwapMath.computeSwapStep, UniswapV3Pool.swap.
 
 The contract looks for the next initialised tick only within one 256-tick word of its bitmap and stops at the
-word's edge when there is none, rounding once more there; so does this loop. A stop's price is computed from
-its tick. Fee growth, the oracle and protocol fees don't change what a swap pays and are not modelled.
+word's edge when there is none, rounding once more there; so does this loop, unless told that the pool keeps a
+list of ticks. A stop's price is computed from its tick. Fee growth, the oracle and protocol fees don't change
+what a swap pays and are not modelled.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _ONE_I = np.int64(1)
 _SIGN_BIT = np.uint64(1 << 63)
 _WORD_BITS = np.int64(8)
 _WORD_MASK = np.int64(255)
+NO_TICK_WORDS = np.int64(0)  # a spacing: the pool follows a linked list of ticks and stops nowhere else
 _min_price = constant(256, MIN_SQRT_RATIO)
 _max_price = constant(256, MAX_SQRT_RATIO)
 _amount_bound = constant(256, 1 << 255)
@@ -171,7 +173,10 @@ def first_tick_index_nb(ticks, start, count, tick, zero_for_one):
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _word_edge(tick, spacing, zero_for_one):
-    """Where the bitmap search from `tick` ends when its word holds no initialised tick."""
+    """Where the search from `tick` ends when it meets no initialised tick: its bitmap word's edge, or the end
+    of the range for a list of ticks."""
+    if spacing == NO_TICK_WORDS:
+        return np.int64(MIN_TICK if zero_for_one else MAX_TICK)
     compressed = tick // spacing
     if zero_for_one:
         edge = (compressed >> _WORD_BITS) << _WORD_BITS
@@ -263,6 +268,19 @@ def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
     PARTIAL comes with the amounts really moved, as the contract moves them; any other status but OK is a
     revert (or an unknown tick) and its amounts mean nothing.
     """
+    spacing = np.int64(pools.tick_spacing[row])
+    fee_pips = np.uint64(pools.fee_pips[row])
+    is_v3 = pools.kind[row] == KIND_V3
+    return swap_at_nb(pools, row, is_v3, spacing, fee_pips, zero_for_one, amount, exact_in, limit)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def swap_at_nb(pools, row, exists, spacing, fee_pips, zero_for_one, amount, exact_in, limit):
+    """As `swap_nb`, on a row of any kind, for pools whose fee is not the row's or that keep a list of ticks.
+
+    `exists` bool: without it the answer is UNINITIALISED. `spacing` int64, NO_TICK_WORDS for a list of ticks;
+    `fee_pips` uint64 below 1e6 (not checked), 1e-6 of the input.
+    """
     zero = to_u256(_ZERO)
     price = pool_price_nb(pools, row)
     liquidity = make_u128(pools.liquidity[row, 0], pools.liquidity[row, 1])
@@ -270,7 +288,7 @@ def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
     known_low = np.int64(pools.known_low[row])
     known_high = np.int64(pools.known_high[row])
     status = np.int64(OK)
-    if pools.kind[row] != KIND_V3 or price == zero:
+    if not exists or price == zero:
         status = np.int64(UNINITIALISED)
     elif amount == zero:
         status = np.int64(INSUFFICIENT_INPUT)
@@ -282,8 +300,6 @@ def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
         status = np.int64(OUT_OF_KNOWN)
     if status != OK:
         return status, zero, zero, price, liquidity, tick
-    spacing = np.int64(pools.tick_spacing[row])
-    fee_pips = np.uint64(pools.fee_pips[row])
     return _swap_loop(
         (price, liquidity, tick, spacing, fee_pips),
         pools.arena_tick,
