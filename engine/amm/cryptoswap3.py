@@ -14,24 +14,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.amm.cryptoswap_math import (
-    BALANCES,
-    FEES,
-    INVARIANT,
-    MAY_LOSE,
-    PARAMETERS,
-    PRECISIONS,
-    PRICE_SCALE,
-    RAMPING,
-    SUPPLY,
-    VIRTUAL,
+from engine.amm.cryptoswap_arithmetic import (
     WAD,
     add_nb,
     cube_root_nb,
     div_nb,
     div_small_nb,
-    field_nb,
-    k0_terms_nb,
     magnitude_nb,
     minus_nb,
     mul_div_small_nb,
@@ -45,13 +33,27 @@ from engine.amm.cryptoswap_math import (
     signed_mul_nb,
     signed_sub_nb,
     small_nb,
-    solve_y_nb,
     square_root_nb,
-    step_d_nb,
     sub_nb,
     wad_nb,
-    within_nb,
     wrap_mul_nb,
+)
+from engine.amm.cryptoswap_math import (
+    BALANCES,
+    FEES,
+    INVARIANT,
+    MAY_LOSE,
+    PARAMETERS,
+    PRECISIONS,
+    PRICE_SCALE,
+    RAMPING,
+    SUPPLY,
+    VIRTUAL,
+    field_nb,
+    k0_terms_nb,
+    solve_y_nb,
+    step_d_nb,
+    within_nb,
 )
 from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW, UNINITIALISED
 from engine.amm.wide import constant, to_u256

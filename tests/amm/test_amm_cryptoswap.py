@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 from numba import njit
 
 from engine.amm import cryptoswap2, cryptoswap3
+from engine.amm.cryptoswap_arithmetic import (
+    cube_root_nb,
+    square_root_nb,
+)
 from engine.amm.cryptoswap_estimates import est_amount_out_nb, est_rate_nb
 from engine.amm.cryptoswap_math import (
     MAY_LOSE,
     RAMPING,
     VERSION_21,
-    cube_root_nb,
     field_nb,
-    square_root_nb,
 )
 from engine.amm.layout import INSUFFICIENT_INPUT, OK, STATUS_NAMES, ints_to_limbs, limbs_to_int, limbs_to_ints
 from engine.amm.quote import store_u256_nb
