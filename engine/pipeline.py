@@ -45,7 +45,10 @@ class Conditions:
 
 class Execute(Protocol):
     """The sending half of the line: absent in paper mode. `submit` returns the intent that may land, or the
-    execution that says it was never sent."""
+    execution that says it was never sent; `in_flight_pools` are those that such intents touch."""
+
+    @property
+    def in_flight_pools(self) -> frozenset[str]: ...
 
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution: ...
 
@@ -124,7 +127,7 @@ class Pipeline:
         found = await asyncio.to_thread(line.finder.find, rows, block, conditions.costs, line.per_block)
         self._searched_all = True
         self._carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
-        approved = self._assess(found, conditions.view)
+        approved = self._assess(found, self._with_in_flight(conditions.view))
         simulated, submitted = await self._carry_out(approved, block, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         finished = BlockFinished(block, len(found), len(approved), simulated, submitted, elapsed_ms)
@@ -153,6 +156,11 @@ class Pipeline:
     def _rows(self, changed: NDArray[np.int32], added: Sequence[int]) -> NDArray[np.int32]:
         carried = np.fromiter(self._carried, np.int32, len(self._carried))
         return np.union1d(np.union1d(changed, carried), np.asarray(added, np.int32)).astype(np.int32)
+
+    def _with_in_flight(self, view: RiskView) -> RiskView:
+        # Conditions are read while the block's outcomes are: only now is it known what still waits.
+        execute = self._line.execute
+        return view if execute is None else replace(view, in_flight_pools=execute.in_flight_pools)
 
     async def settle(self, block: BlockRef) -> None:
         """Resolve what `block` decided, without searching or sending."""

@@ -65,7 +65,7 @@ class ConditionsReader:
         operator: str,
         guard: Guard,
         priced: Collection[str],
-        in_flight_pools: Callable[[], Set[str]],
+        in_flight_pools: Callable[[], Set[str]] = frozenset,
     ):
         self._node = node
         self._settings = settings

@@ -73,6 +73,11 @@ class Sender:
         self._submitter = submitter
         self.tracker = tracker
 
+    @property
+    def in_flight_pools(self) -> frozenset[str]:
+        """Pools that a trade in flight touches."""
+        return self.tracker.in_flight_pools
+
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
         """Send a simulated plan and follow it."""
         with _journal_failures():
@@ -175,7 +180,6 @@ class Session:
             self.operator,
             self.guard,
             self._priced(),
-            self._in_flight_pools,
         )
         planner = Planner(
             self.deployment.router,
@@ -208,9 +212,6 @@ class Session:
         settings = self.settings
         wanted = {*settings.market.base_tokens, settings.market.wrapped_native, *settings.risk.allowed_tokens}
         return wanted & self.market.token_row.keys()
-
-    def _in_flight_pools(self) -> frozenset[str]:
-        return self.sender.tracker.in_flight_pools if self.sender is not None else frozenset()
 
     async def _head(self) -> BlockRef:
         return header(await self.node.request("eth_getBlockByNumber", ["latest", False])).ref
