@@ -105,14 +105,6 @@ def dd_from_limbs_nb(l0, l1, l2, l3):
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def dd_from_pair_nb(low, high):
-    """The nearest double-double of two uint64 limbs, `high` below 2**53."""
-    lower = _two_sum_nb(np.float64(low >> _S32) * 4294967296.0, np.float64(low & _LOW32))
-    s, e = _two_sum_nb(np.float64(high) * 18446744073709551616.0, lower[0])
-    return _quick_two_sum_nb(s, e + lower[1])
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
 def dd_from_u256_nb(value):
     """The nearest double-double of a U256."""
@@ -142,18 +134,4 @@ def dd_to_u256_nb(value):
     if value[1] >= 0.0:
         return high + _float_to_u256_nb(value[1])
     low = _float_to_u256_nb(-value[1])
-    return high - low if high >= low else high - high
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def dd_floor_nb(value):
-    """The floor of a double-double as U256; 0 for negatives and NaN, 2**128 for anything above it."""
-    if not value[0] < 3.402823669209385e38:
-        return make_u256(_ZERO, _ZERO, np.uint64(1), _ZERO)
-    whole = math.floor(value[0])
-    high = _float_to_u256_nb(whole)
-    rest = math.floor((value[0] - whole) + value[1])
-    if rest >= 0.0:
-        return high + _float_to_u256_nb(rest)
-    low = _float_to_u256_nb(-rest)
     return high - low if high >= low else high - high

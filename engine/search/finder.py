@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.amm.layout import limbs_to_ints
 from engine.domain.errors import MarketError
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Hop, Opportunity
@@ -15,9 +15,7 @@ from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.cycles import Screen, update_rates
 from engine.search.graph import MAX_HOPS, build_graph
-from engine.search.parallel import available_cores, run_in_chunks
-from engine.search.ranking import RankedCycle, Ranking
-from engine.search.verify import SIZE_COLUMNS, size_cycles_nb, verify_cycles_nb
+from engine.search.verify import solve_cycles_nb
 
 MAX_STORED_CYCLES = 8_000_000
 
@@ -26,9 +24,8 @@ class Finder:
     """Finds every profitable simple cycle of 2..max_hops hops that starts and ends in a base token.
 
     Stages: a float64 screen over the cycle index, a closed-form size for each survivor, exact integer
-    verification and polish in the order of what the sizes promise; only the last makes an `Opportunity`.
-    Read-only on the market. Pools added after construction are seen after `refresh_index`; state changes and
-    quarantines are seen at once.
+    verification and polish; only the last makes an `Opportunity`. Read-only on the market. Pools added after
+    construction are seen after `refresh_index`; state changes and quarantines are seen at once.
     """
 
     def __init__(
@@ -52,7 +49,6 @@ class Finder:
         self.max_hops = max_hops
         self.min_profit = max(1, min_profit)
         self.max_stored = max_stored
-        self._cores = available_cores()
         self.refresh_index()
 
     @property
@@ -82,42 +78,59 @@ class Finder:
 
         Every changed row must be reported once, else its rates go stale; `changed_rows` is i32[n] as
         `Market.apply` and `rewind` return it. A cycle through several base tokens appears once, from the base
-        where it is worth most. At most `limit` are returned, and they are the first of those that would be
-        without it: only cycles that cannot come among them are left unverified.
+        where it is worth most. At most `limit` are returned.
         """
+        costs = costs or GasCosts()
         pools = self.market.arrays
         rows = self._all_rows if changed_rows is None else changed_rows[changed_rows < len(self._all_rows)]
         update_rates(self._rates, pools, rows)
         cycles = self._screen.candidates(self._rates, None if changed_rows is None else rows)
-        if not len(cycles):
-            return []
-        sizes = np.zeros((len(cycles), SIZE_COLUMNS))
-        run_in_chunks(partial(self._size, cycles, sizes), len(cycles), self._cores)
-        won = np.flatnonzero(sizes[:, 0] > 0.0)
-        cycles, sizes = cycles[won], sizes[won]
-        ranking = Ranking(self.market, cycles, sizes, costs or GasCosts())
-        best = ranking.best(partial(self._verify, cycles, sizes), self.min_profit, limit)
-        return [self._opportunity(block, ranked) for ranked in best]
+        amounts = np.zeros((len(cycles), 5, 4), np.uint64)
+        profitable = np.zeros(len(cycles), np.uint8)
+        solve_cycles_nb(pools, cycles, 0, len(cycles), amounts, profitable)
+        won = np.flatnonzero(profitable)
+        return self._rank(cycles[won], amounts[won], block, costs, limit)
 
-    def _size(self, cycles: NDArray[np.int32], sizes: NDArray[np.float64], begin: int, end: int) -> None:
-        size_cycles_nb(self.market.arrays, cycles, begin, end, sizes)
+    def _rank(
+        self,
+        cycles: NDArray[np.int32],
+        amounts: NDArray[np.uint64],
+        block: BlockRef,
+        costs: GasCosts,
+        limit: int | None,
+    ) -> list[Opportunity]:
+        flat = limbs_to_ints(amounts.reshape(-1, 4))
+        best: dict[tuple[int, ...], tuple] = {}
+        gas_of: dict[tuple, tuple[int, int]] = {}
+        for n, padded in enumerate(cycles.tolist()):
+            edges = tuple(edge for edge in padded if edge >= 0)
+            values = flat[5 * n : 5 * n + len(edges) + 1]
+            gross = values[-1] - values[0]
+            if gross < self.min_profit:
+                continue
+            base = self._token_in(edges[0])
+            protocols = tuple(self.market.pools[edge >> 1].protocol for edge in edges)
+            gas = gas_of.get((base, protocols))
+            if gas is None:
+                units = costs.gas_units(protocols)
+                gas = gas_of[base, protocols] = (units, costs.gas_cost(base, units))
+            value = costs.value_wei(base, gross - gas[1])
+            key = (value is not None, gross - gas[1] if value is None else value)
+            ring = _canonical(edges)
+            known = best.get(ring)
+            if known is None or key > known[0]:
+                best[ring] = (key, edges, values, gas)
+        ranked = sorted(best.values(), key=lambda entry: (entry[0], entry[1]), reverse=True)
+        return [self._opportunity(block, *entry[1:]) for entry in ranked[:limit]]
 
-    def _verify(
-        self, cycles: NDArray[np.int32], sizes: NDArray[np.float64], picks: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-        pools = self.market.arrays
-        amounts = np.zeros((len(picks), 5, 4), np.uint64)
-        profitable = np.zeros(len(picks), np.uint8)
+    def _token_in(self, edge: int) -> str:
+        return self.market.pools[edge >> 1].tokens[edge & 1]
 
-        def verify(begin: int, end: int) -> None:
-            verify_cycles_nb(pools, cycles, sizes, picks, begin, end, amounts, profitable)
-
-        run_in_chunks(verify, len(picks), self._cores)
-        return amounts, profitable
-
-    def _opportunity(self, block: BlockRef, ranked: RankedCycle) -> Opportunity:
+    def _opportunity(
+        self, block: BlockRef, edges: tuple[int, ...], values: list[int], gas: tuple[int, int]
+    ) -> Opportunity:
         hops = []
-        for k, edge in enumerate(ranked.edges):
+        for k, edge in enumerate(edges):
             record = self.market.pools[edge >> 1]
             hops.append(
                 Hop(
@@ -126,9 +139,15 @@ class Finder:
                     venue=record.venue,
                     token_in=record.tokens[edge & 1],
                     token_out=record.tokens[1 - (edge & 1)],
-                    amount_in=ranked.amounts[k],
-                    amount_out=ranked.amounts[k + 1],
+                    amount_in=values[k],
+                    amount_out=values[k + 1],
                     fee_pips=record.fee_pips,
                 )
             )
-        return Opportunity(block, hops[0].token_in, tuple(hops), ranked.gas_units, ranked.gas_cost)
+        return Opportunity(block, hops[0].token_in, tuple(hops), *gas)
+
+
+def _canonical(edges: tuple[int, ...]) -> tuple[int, ...]:
+    """The rotation that begins with the smallest edge: the same for every start of one directed cycle."""
+    k = edges.index(min(edges))
+    return edges[k:] + edges[:k]

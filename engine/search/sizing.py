@@ -187,7 +187,7 @@ def _start_nb(pools, edges, hops, state, cursor):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _advance_nb(pools, edges, hops, state, amount):
-    """Sell `amount` more through all hops, staying on every hop's segment; the cycle's output."""
+    """Sell `amount` more through all hops, staying on every hop's segment."""
     for hop in range(hops):
         r, c = _get_nb(state, hop, _R), _get_nb(state, hop, _C)
         divisor = dd_add_nb((1.0, 0.0), dd_multiply_nb(c, amount))
@@ -201,19 +201,18 @@ def _advance_nb(pools, edges, hops, state, amount):
         _put_nb(state, hop, _C, dd_divide_nb(c, divisor))
         _put_nb(state, hop, _R, dd_divide_nb(r, dd_multiply_nb(divisor, divisor)))
         amount = out
-    return amount
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def optimum_nb(pools, edges, hops, state, cursor):
-    """(input, profit): the cycle's real-valued optimum, double-doubles in base units; zeros when none pays.
+    """The input (double-double, base units) that maximises the cycle's real-valued profit; 0 when none pays.
 
     `edges` i32[4] of which the first `hops` count; `state` f64[4, HOP_COLUMNS] and `cursor` i64[4] are
     scratch. The input is capped where a pool's known ticks, liquidity or uint112 balance end.
     """
-    total, profit = (0.0, 0.0), (0.0, 0.0)
+    total = (0.0, 0.0)
     if not _start_nb(pools, edges, hops, state, cursor):
-        return total, profit
+        return total
     for _ in range(MAX_SEGMENTS):
         k, n = (1.0, 0.0), (0.0, 0.0)
         limit, tight = (np.inf, 0.0), -1
@@ -225,25 +224,23 @@ def optimum_nb(pools, edges, hops, state, cursor):
             n = dd_add_nb(n, dd_multiply_nb(_get_nb(state, hop, _C), k))
             k = dd_multiply_nb(k, _get_nb(state, hop, _R))
         if k[0] < 1.0 or (k[0] == 1.0 and k[1] <= 0.0):
-            return total, profit
-        excess = dd_subtract_nb(dd_sqrt_nb(k), (1.0, 0.0))
-        best = dd_divide_nb(excess, n)
+            return total
+        best = dd_divide_nb(dd_subtract_nb(dd_sqrt_nb(k), (1.0, 0.0)), n)
         if not best[0] > 0.0:
-            return total, profit
+            return total
         if best[0] <= limit[0]:
-            return dd_add_nb(total, best), dd_add_nb(profit, dd_multiply_nb(best, excess))
-        out = _advance_nb(pools, edges, hops, state, limit)
+            return dd_add_nb(total, best)
+        _advance_nb(pools, edges, hops, state, limit)
         total = dd_add_nb(total, limit)
-        profit = dd_add_nb(profit, dd_subtract_nb(out, limit))
         row, d = edges[tight] >> 1, edges[tight] & 1
         if pools.kind[row] != KIND_V3:
-            return total, profit
+            return total
         first = pools.tick_start[row]
         on_tick = cursor[tight] >= first if d == 0 else cursor[tight] < first + pools.tick_count[row]
         if not on_tick:
-            return total, profit
+            return total
         _put_nb(state, tight, _PRICE, _get_nb(state, tight, _END))
         _cross_nb(pools, d, state, tight, cursor)
         if not _open_segment_nb(pools, row, d, state, tight, cursor):
-            return total, profit
-    return total, profit
+            return total
+    return total
