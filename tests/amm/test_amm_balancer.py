@@ -238,7 +238,8 @@ LEAST_FLOOR = 10**9
 def test_swaps_equal_their_twins(is_v3: bool, is_stable: bool):
     answered: Counter[bool] = Counter()
 
-    @settings(max_examples=400, deadline=None)
+    # The same draws in every run: how many of them a pool answers is part of what is checked.
+    @settings(max_examples=800, deadline=None, derandomize=True)
     @given(trade=trades(is_v3, is_stable))
     def compare(trade: tuple[Pool, bool, int, int, int]):
         pool, *rest = trade
@@ -247,8 +248,8 @@ def test_swaps_equal_their_twins(is_v3: bool, is_stable: bool):
         answered[expected is not None] += 1
 
     compare()
-    assert answered[True] >= 50
-    assert answered[False] >= 50
+    assert answered[True] >= 30
+    assert answered[False] >= 30
 
 
 def test_statuses_of_bad_input():
