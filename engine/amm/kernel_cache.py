@@ -1,8 +1,9 @@
 """Where compiled kernels are kept between runs.
 
 numba's own cache looks only at the file a kernel is in: it would go on using machine code built from an old
-version of an imported module. Here the folder's name is a digest of every kernel source, the compiler's
-version and the processor, so any change means a new folder.
+version of an imported module. Here a kernel's folder is named after a digest of its module, of every engine
+module that one imports, however far, of the compiler's version and of the processor. So an edit recompiles
+what it can reach and nothing else, and checkouts of the same sources share what they compiled.
 """
 
 from __future__ import annotations
@@ -11,31 +12,78 @@ import atexit
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import llvmlite.binding
 import numba
+from numba.core.caching import UserProvidedCacheLocator
 
-_KERNEL_ROOMS = ("amm", "market", "search")
+_PACKAGE = Path(__file__).resolve().parents[1]
+_IMPORT = re.compile(
+    r"^\s*(?:from\s+(engine[\w.]*)\s+import\s+(\([^)]*\)|[^\n#]*)|import\s+(engine[\w.]+))", re.M
+)
+_LOCATOR = "engine.amm.kernel_cache.KernelLocator"
 
 
-def source_digest() -> str:
-    """Sixteen hex digits over the kernels' sources, the compiler, the interpreter and the processor."""
-    digest = hashlib.sha256()
-    engine = Path(__file__).resolve().parents[1]
-    for room in _KERNEL_ROOMS:
-        for path in sorted((engine / room).rglob("*.py")):
-            digest.update(str(path.relative_to(engine)).encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
+def imported_sources(path: Path, package: Path = _PACKAGE) -> set[Path]:
+    """The engine's source files that the one at `path` names in its import statements."""
+    found: set[Path] = set()
+    for module, names, plain in _IMPORT.findall(path.read_text()):
+        base = package.joinpath(*(module or plain).split(".")[1:])
+        members = re.findall(r"\w+", re.sub(r"\bas\s+\w+", "", names))
+        candidates = [base.with_suffix(".py"), base / "__init__.py", *(base / f"{m}.py" for m in members)]
+        found.update(candidate for candidate in candidates if candidate.is_file())
+    return found
+
+
+def module_digest(path: Path, package: Path = _PACKAGE) -> str:
+    """Sixteen hex digits over the source at `path`, all engine sources it depends on, the compiler, the
+    interpreter and the processor."""
+    reached, waiting = {path}, [path]
+    while waiting:
+        for source in imported_sources(waiting.pop(), package) - reached:
+            reached.add(source)
+            waiting.append(source)
+    digest = hashlib.sha256(_machine_facts())
+    for source in sorted(reached):
+        digest.update(str(source.relative_to(package)).encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _machine_facts() -> bytes:
     host = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
     versions = version("numba"), version("llvmlite"), version("numpy"), sys.version
-    for text in (*versions, platform.machine(), *host):
-        digest.update(text.encode() + b"\0")
-    return digest.hexdigest()[:16]
+    return "\0".join((*versions, platform.machine(), *host)).encode()
+
+
+@cache
+def _folder_name(path: Path) -> str:
+    return f"{'.'.join(path.relative_to(_PACKAGE).with_suffix('').parts)}-{module_digest(path)}"
+
+
+class KernelLocator(UserProvidedCacheLocator):
+    """Tells numba where a kernel of the engine is kept; other packages' functions are left to numba."""
+
+    def __init__(self, py_func, py_file: str):
+        super().__init__(py_func, py_file)
+        self._folder = _folder_name(Path(py_file).resolve())
+        self._cache_path = os.path.join(numba.config.CACHE_DIR, self._folder)
+
+    def get_source_stamp(self) -> str:
+        return self._folder
+
+    @classmethod
+    def from_function(cls, py_func, py_file: str):
+        if not numba.config.CACHE_DIR or not Path(py_file).resolve().is_relative_to(_PACKAGE):
+            return None
+        return super().from_function(py_func, py_file)
 
 
 def use_kernel_cache(base_dir: str | Path | None = None) -> Path:
@@ -47,11 +95,12 @@ def use_kernel_cache(base_dir: str | Path | None = None) -> Path:
     if base_dir is None:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         base_dir = Path(home) / "roundtrip"
-    folder = Path(base_dir) / f"kernels-{source_digest()}"
+    folder = Path(base_dir) / "kernels"
     if not _writable(folder):
         folder = Path(tempfile.mkdtemp(prefix="roundtrip-kernels-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    os.environ["NUMBA_CACHE_LOCATOR_CLASSES"] = f"{_LOCATOR},UserProvidedCacheLocator"
     numba.config.reload_config()
     return folder
 

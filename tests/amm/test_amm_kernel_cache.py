@@ -1,4 +1,4 @@
-"""The kernel cache's folder, in fresh interpreters."""
+"""The kernel cache's folders, in fresh interpreters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from engine.amm.kernel_cache import source_digest
+import engine.amm.tick_math
+from engine.amm.kernel_cache import imported_sources, module_digest
 
 SCRIPT = """
 import sys
@@ -33,12 +32,13 @@ def run(base: Path, **environment: str) -> tuple[Path, int]:
     return Path(output[0]), int(output[1])
 
 
-def test_kernels_are_kept_under_the_digest_and_used_again(tmp_path: Path):
+def test_kernels_are_kept_under_their_modules_digest_and_used_again(tmp_path: Path):
     folder, tick = run(tmp_path)
-    assert folder == tmp_path / f"kernels-{source_digest()}"
+    assert folder == tmp_path / "kernels"
     assert tick == 0
+    digest = module_digest(Path(engine.amm.tick_math.__file__))
     compiled = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
-    assert compiled
+    assert (folder / f"amm.tick_math-{digest}") in {path.parent for path in compiled}
     assert run(tmp_path) == (folder, 0)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")} == compiled
 
@@ -52,15 +52,26 @@ def test_a_place_that_cannot_be_written_is_replaced_by_a_temporary_one(tmp_path:
     assert not folder.exists()
 
 
-def test_an_edit_of_any_kernel_source_changes_the_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    import engine.amm.kernel_cache as kernel_cache
+def test_an_edit_changes_the_digest_of_what_depends_on_it_and_of_nothing_else(tmp_path: Path):
+    sources = {
+        "amm/wide.py": "x = 1\n",
+        "amm/curve.py": "from engine.amm import (\n    wide as digits,\n)\n",
+        "search/size.py": "import numpy\nimport engine.amm.curve\n",
+        "market/rows.py": "from engine.amm.other import y\n",
+        "amm/other.py": "y = 2\n",
+    }
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    paths = {name: tmp_path / name for name in sources}
+    before = {name: module_digest(path, tmp_path) for name, path in paths.items()}
+    paths["amm/wide.py"].write_text("x = 3\n")
+    after = {name: module_digest(path, tmp_path) for name, path in paths.items()}
+    changed = {name for name in sources if before[name] != after[name]}
+    assert changed == {"amm/wide.py", "amm/curve.py", "search/size.py"}
 
-    for room in ("amm", "search"):
-        (tmp_path / room).mkdir()
-    source = tmp_path / "search" / "kernel.py"
-    source.write_text("x = 1\n")
-    monkeypatch.setattr(kernel_cache, "__file__", str(tmp_path / "amm" / "kernel_cache.py"))
-    before = source_digest()
-    assert before == source_digest()
-    source.write_text("x = 2\n")
-    assert source_digest() != before
+
+def test_every_way_of_importing_is_seen():
+    source = Path(engine.amm.tick_math.__file__)
+    names = {path.name for path in imported_sources(source)}
+    assert {"layout.py", "wide.py"} <= names
