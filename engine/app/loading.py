@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.domain.pool_state import Bootstrap, V2PoolState
+from engine.domain.pool_state import Bootstrap
 from engine.market.market import Market
 
 
@@ -16,10 +16,6 @@ def load(market: Market, reading: Bootstrap) -> list[int]:
     rows = []
     for state in reading.pools:
         row = market.add_pool(state.pool)
-        if isinstance(state, V2PoolState):
-            market.set_v2(row, state.reserve0, state.reserve1)
-        else:
-            known = state.known or ()
-            market.set_v3(row, state.sqrt_price_x96, state.liquidity, state.tick, state.ticks, *known)
+        market.set_state(row, state)
         rows.append(row)
     return rows

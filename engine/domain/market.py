@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-ZERO_ADDRESS = "0x" + "00" * 20
+from engine.domain.pool_details import ZERO_ADDRESS, PoolDetails, UniswapV4Details
+
+__all__ = ["ZERO_ADDRESS", "ZERO_HASH", "BlockRef", "PoolRecord", "Protocol", "RawBlock", "Token", "Venue"]
+
 ZERO_HASH = "0x" + "00" * 32
 
 
@@ -14,6 +17,20 @@ class Protocol(StrEnum):
 
     UNISWAP_V2 = "uniswap-v2"
     UNISWAP_V3 = "uniswap-v3"
+    UNISWAP_V4 = "uniswap-v4"
+    SLIPSTREAM = "slipstream"
+    ALGEBRA = "algebra"
+    SOLIDLY = "solidly"
+    CAMELOT_V2 = "camelot-v2"
+    CURVE_STABLESWAP = "curve-stableswap"
+    CURVE_CRYPTOSWAP = "curve-cryptoswap"
+    BALANCER_V2_WEIGHTED = "balancer-v2-weighted"
+    BALANCER_V2_STABLE = "balancer-v2-stable"
+    BALANCER_V3_WEIGHTED = "balancer-v3-weighted"
+    BALANCER_V3_STABLE = "balancer-v3-stable"
+    ERC4626 = "erc4626"
+    WSTETH = "wsteth"
+    WETH = "weth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +63,27 @@ class Venue:
 
 @dataclass(frozen=True, slots=True)
 class PoolRecord:
-    """What never changes about a pool. Addresses are lower-case; `tokens` is (token0, token1).
+    """What never changes about a pool. Addresses are lower-case; `tokens` in the contract's coin order.
 
-    `fee_pips` in 1e-6 of the input; `tick_spacing` is 0 for V2; `venue` is a `Venue.name` or "" if unknown.
+    Two-token pools of the Uniswap kind have them ascending. Vaults: (asset, share); wstETH: (stETH, wstETH);
+    WETH: (the native coin as address zero, WETH). `address` is the contract that is called: for Uniswap V4
+    the PoolManager, whose pools differ by `key`. `fee_pips` in 1e-6 of the input, the fee where it is fixed
+    and 0 where only the state knows it; `tick_spacing` is 0 without ticks; `venue` is a `Venue.name` or ""
+    if unknown.
     """
 
     address: str
     protocol: Protocol
     venue: str
-    tokens: tuple[str, str]
+    tokens: tuple[str, ...]
     fee_pips: int
     tick_spacing: int = 0
+    details: PoolDetails | None = None
+
+    @property
+    def key(self) -> str:
+        """What names the pool among all pools: its V4 pool id, else its address."""
+        return self.details.pool_id if isinstance(self.details, UniswapV4Details) else self.address
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.domain.market import BlockRef, Protocol
+from engine.domain.pool_details import PoolDetails
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One swap of a cycle, exact. Amounts in base units of `token_in` and `token_out`."""
+    """One swap of a cycle, exact. Amounts in base units of `token_in` and `token_out`.
+
+    `pool` is the record's `key`, `coin_in` and `coin_out` the tokens' places in the record's `tokens`.
+    """
 
     pool: str
     protocol: Protocol
@@ -21,6 +25,9 @@ class Hop:
     amount_in: int
     amount_out: int
     fee_pips: int
+    details: PoolDetails | None = None
+    coin_in: int = 0
+    coin_out: int = 1
 
     @property
     def zero_for_one(self) -> bool:
@@ -33,7 +40,8 @@ class Opportunity:
     """A profitable cycle, sized and verified in integers against the state of `block`.
 
     The amounts are what the router will move: the last hop's output is fixed by its exact input, and each
-    earlier hop buys exactly what the next one owes (so `hops[i].amount_out == hops[i+1].amount_in`).
+    earlier hop buys what the next one owes: exactly, where the protocol has an exact-out swap, else at least
+    that (`hops[i].amount_out >= hops[i+1].amount_in`, over by dust).
     `gas_estimate` in gas units; `gas_cost` is that gas in base units of `base_token`.
     """
 

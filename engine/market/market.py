@@ -25,6 +25,7 @@ from engine.amm.layout import (
 )
 from engine.domain.errors import MarketError, ReorgTooDeep, UnknownParent
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
+from engine.domain.pool_state import PoolState, V2PoolState, V3PoolState
 from engine.market import undo
 from engine.market.tables import PoolTables
 from engine.market.transition import REASONS, StateTables, apply_events_nb
@@ -85,6 +86,10 @@ class Market:
             if self.pools[row] != record:
                 raise MarketError(f"pool {record.address} is already known as a different pool")
             return row
+        if record.protocol not in _KIND:
+            raise MarketError(f"pool {record.key} is of a family that is not kept")
+        if len(record.tokens) != 2:
+            raise MarketError(f"pool {record.key} does not have two tokens")
         token0, token1 = record.tokens
         if token0 not in self.token_row or token1 not in self.token_row:
             raise MarketError(f"pool {record.address} has a token that was not added")
@@ -107,6 +112,16 @@ class Market:
         self.pool_row[record.address] = row
         self._note_reading(row)
         return row
+
+    def set_state(self, row: int, state: PoolState) -> None:
+        """Take a reading of a pool as of `head`. Raises MarketError for values the contract cannot hold."""
+        if isinstance(state, V2PoolState):
+            self.set_v2(row, state.reserve0, state.reserve1)
+        elif isinstance(state, V3PoolState):
+            known = state.known or (MIN_TICK, MAX_TICK)
+            self.set_v3(row, state.sqrt_price_x96, state.liquidity, state.tick, state.ticks, *known)
+        else:
+            raise MarketError(f"pool {state.pool.key} is of a family whose state is not kept")
 
     def set_v2(self, row: int, reserve0: int, reserve1: int) -> None:
         """Take a reading of a V2 pool as of `head`. Raises MarketError for a reserve outside uint112."""

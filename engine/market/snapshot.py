@@ -176,6 +176,8 @@ def _load_pool(market: Market, pool: Any, skipped: Counter[str]) -> None:
     try:
         protocol = Protocol(name)
     except ValueError:
+        protocol = None
+    if protocol not in (Protocol.UNISWAP_V2, Protocol.UNISWAP_V3):
         skipped[name[:64]] += 1
         return
     address = _address(pool.get("address"), "address")

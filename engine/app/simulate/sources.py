@@ -145,4 +145,4 @@ def _not_run(refused: Mapping[int, str]) -> list[str]:
 
 
 def _tokens(records: Sequence[PoolRecord]) -> dict[str, tuple[str, str]]:
-    return {record.address: record.tokens for record in records}
+    return {record.address: (record.tokens[0], record.tokens[1]) for record in records}
