@@ -9,15 +9,28 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from coincurve import PrivateKey
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils import is_address, to_checksum_address
 
+from engine.chain.signing import DynamicFeeTransaction, sign_dynamic_fee
 from engine.domain.errors import ConfigError
 from engine.domain.execution import SignedTransaction
 
 MIN_PASSPHRASE_CHARS = 8
 _MAX_KEYSTORE_BYTES = 64 * 1024
+_DYNAMIC_FEE_FIELDS = {
+    "type",
+    "chainId",
+    "nonce",
+    "to",
+    "value",
+    "data",
+    "gas",
+    "maxFeePerGas",
+    "maxPriorityFeePerGas",
+}
 
 
 class LocalSigner:
@@ -25,6 +38,8 @@ class LocalSigner:
 
     def __init__(self, account: LocalAccount):
         self._account = account
+        self._key = PrivateKey(bytes(account.key))
+        self._address = account.address.lower()
 
     def __repr__(self) -> str:
         return f"LocalSigner({self.address})"
@@ -32,7 +47,7 @@ class LocalSigner:
     @property
     def address(self) -> str:
         """The operator's address, lower-case."""
-        return self._account.address.lower()
+        return self._address
 
     def sign(self, transaction: dict[str, Any]) -> SignedTransaction:
         """Sign a transaction given by its JSON-RPC field names with integer quantities (`chainId`, `nonce`,
@@ -40,16 +55,18 @@ class LocalSigner:
 
         Raises ConfigError when a field is missing or malformed.
         """
+        if not isinstance(transaction.get("chainId"), int):
+            raise ConfigError(
+                "a transaction without a chain id is not signed: it could be replayed elsewhere"
+            )
+        if transaction.keys() == _DYNAMIC_FEE_FIELDS and transaction["type"] == 2:
+            return self._sign_dynamic_fee(transaction)
         fields = dict(transaction)
         fields.pop("from", None)
         if is_address(fields.get("to")):
             fields["to"] = to_checksum_address(fields["to"])
         if "maxFeePerGas" in fields:
             fields.setdefault("type", 2)
-        if not isinstance(fields.get("chainId"), int):
-            raise ConfigError(
-                "a transaction without a chain id is not signed: it could be replayed elsewhere"
-            )
         try:
             signed = self._account.sign_transaction(fields)
         except (TypeError, ValueError, KeyError) as error:
@@ -60,6 +77,23 @@ class LocalSigner:
             hash="0x" + bytes(signed.hash).hex(),
             raw=bytes(signed.raw_transaction),
         )
+
+    def _sign_dynamic_fee(self, fields: dict[str, Any]) -> SignedTransaction:
+        try:
+            transaction = DynamicFeeTransaction(
+                chain_id=fields["chainId"],
+                nonce=fields["nonce"],
+                max_priority_fee_wei=fields["maxPriorityFeePerGas"],
+                max_fee_wei=fields["maxFeePerGas"],
+                gas=fields["gas"],
+                to=bytes.fromhex(fields["to"].removeprefix("0x")),
+                value=fields["value"],
+                data=bytes.fromhex(fields["data"].removeprefix("0x")),
+            )
+            digest, raw = sign_dynamic_fee(self._key, transaction)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ConfigError(f"the transaction cannot be signed: {error}") from error
+        return SignedTransaction(self._address, transaction.nonce, "0x" + digest.hex(), raw)
 
 
 def signer_of_key(private_key: str | bytes) -> LocalSigner:
