@@ -38,7 +38,7 @@ format: setup ## rewrite the sources in the project's style
 	$(BIN)/ruff format engine tests scripts tools benchmarks
 	$(FORGE) fmt
 
-fuzz: setup ## long seeded campaigns (ROUNDTRIP_CAMPAIGN_SEED, ROUNDTRIP_CAMPAIGN_MINUTES): kernels and contracts
+fuzz: setup ## long seeded campaigns, resumable (ROUNDTRIP_CAMPAIGN_SEED, ROUNDTRIP_CAMPAIGN_MINUTES): kernels and contracts
 	$(BIN)/pytest -q -s -m campaign $(ARGS)
 	FOUNDRY_PROFILE=campaign $(FORGE) test
 

@@ -4,6 +4,7 @@ Idempotent: each part leaves a stamp of what it was made from and is skipped whi
 Written to run on old interpreters too, so that it can say in one sentence what is missing.
 """
 
+import functools
 import hashlib
 import itertools
 import os
@@ -175,6 +176,14 @@ def node_tools(number, total):
     stamped("node", key, "node_modules", lambda: run("Node-side tools", number, total, command))
 
 
+def published(number, total):
+    """`.build/published/`: bytecode and sources that the tests compare with and nothing else needs."""
+    key = digest("tools/published.json", "tools/published.py")
+    command = [os.path.join(".venv", "bin", "python"), os.path.join("tools", "published.py")]
+    fetch = functools.partial(run, "Published contracts", number, total, command)
+    stamped("published", key, os.path.join(".build", "published"), fetch)
+
+
 def contracts(number, total):
     """`out/`: the compiled contracts."""
     locate = "from engine.app.toolchain import foundry_tool; print(foundry_tool('forge'))"
@@ -193,9 +202,10 @@ def main():
         check_writable()
         python = interpreter()
         check_node()
-        python_environment(python, 1, 3)
-        node_tools(2, 3)
-        contracts(3, 3)
+        python_environment(python, 1, 4)
+        node_tools(2, 4)
+        published(3, 4)
+        contracts(4, 4)
     except Missing as missing:
         sys.stderr.write("setup: %s\n" % missing)
         return 2

@@ -1,0 +1,151 @@
+"""Long comparisons that go on where they stopped: rounds of seeded cases until a family's target is reached.
+
+A round is a function of its seed alone. `.build/campaign/<family>.json` says how many rounds are done and
+what they counted; `ROUNDTRIP_CAMPAIGN_SEED` (1) is the seed of the first round and
+`ROUNDTRIP_CAMPAIGN_MINUTES` ends a campaign early. Another first seed starts a campaign of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.app.toolchain import project_root
+
+SAVE_EVERY_SECONDS = 10
+SAY_EVERY_SECONDS = 30
+
+Round = Callable[[int], "Counter[str]"]
+
+
+class Mismatch(AssertionError):
+    """Kernel and contract disagree; the message has the case."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One campaign. `open` builds the contracts and returns the round, which counts at least "swaps"."""
+
+    name: str
+    title: str
+    bytecode: str
+    target: int
+    open: Callable[[], Round]
+    sample: int = 1000  # how many swaps the everyday test makes
+    must_count: tuple[str, ...] = ()  # kinds of case that have to occur, also in the sample
+
+
+class Progress:
+    """What a campaign has done so far, on disk."""
+
+    def __init__(self, family: Family, seed: int) -> None:
+        suffix = "" if seed == 1 else f"-seed{seed}"
+        self.path = project_root() / ".build" / "campaign" / f"{family.name}{suffix}.json"
+        self.family = family
+        self.seed = seed
+        self.rounds = 0
+        self.seconds = 0.0
+        self.counts: Counter[str] = Counter()
+        self.kernels: Counter[str] = Counter()  # swaps by digest of the kernels
+        if self.path.is_file():
+            self._load(json.loads(self.path.read_text()))
+
+    def _load(self, saved: dict[str, Any]) -> None:
+        self.rounds, self.seconds = saved["rounds"], saved["seconds"]
+        self.counts, self.kernels = Counter(saved["counts"]), Counter(saved["kernels"])
+
+    def save(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        known = {
+            "family": self.family.name,
+            "seed": self.seed,
+            "target": self.family.target,
+            "rounds": self.rounds,
+            "seconds": round(self.seconds, 1),
+            "counts": dict(self.counts),
+            "kernels": dict(self.kernels),
+        }
+        draft = self.path.with_suffix(".draft")
+        draft.write_text(json.dumps(known, indent=1) + "\n")
+        draft.replace(self.path)
+
+    def say(self) -> None:
+        done, target = self.counts["swaps"], self.family.target
+        rest = {kind: count for kind, count in sorted(self.counts.items()) if kind != "swaps"}
+        print(
+            f"\n{self.family.name}: {done:,} of {target:,} swaps, {self.seconds / 60:.1f} min,"
+            f" seeds {self.seed}..{self.seed + self.rounds - 1}, {rest}",
+            flush=True,
+        )
+
+
+def kernels_digest() -> str:
+    """What the kernels' sources were when they were compared."""
+    sha = hashlib.sha256()
+    for file in sorted((project_root() / "engine" / "amm").glob("*.py")):
+        sha.update(file.name.encode() + file.read_bytes())
+    return sha.hexdigest()[:12]
+
+
+def run_campaign(family: Family) -> Progress:
+    """Rounds until the target or the minutes are reached. Raises Mismatch with the round's seed."""
+    progress = Progress(family, int(os.environ.get("ROUNDTRIP_CAMPAIGN_SEED", "1")))
+    until = time.monotonic() + 60 * float(os.environ.get("ROUNDTRIP_CAMPAIGN_MINUTES", "inf"))
+    if progress.counts["swaps"] < family.target:
+        round_of, digest = family.open(), kernels_digest()
+        saved = said = time.monotonic()
+        while progress.counts["swaps"] < family.target:
+            started = time.monotonic()
+            counts = checked_round(family, round_of, progress.seed + progress.rounds)
+            now = time.monotonic()
+            progress.counts += counts
+            progress.kernels[digest] += counts["swaps"]
+            progress.rounds += 1
+            progress.seconds += now - started
+            if now - saved > SAVE_EVERY_SECONDS:
+                progress.save()
+                saved = now
+            if now - said > SAY_EVERY_SECONDS:
+                progress.say()
+                said = now
+            if now > until:
+                break
+        progress.save()
+    progress.say()
+    return progress
+
+
+def checked_round(family: Family, round_of: Round, seed: int) -> Counter[str]:
+    try:
+        return round_of(seed)
+    except AssertionError as error:
+        error.add_note(f"{family.name}, round of seed {seed}")
+        raise
+
+
+def run_sample(family: Family) -> Counter[str]:
+    """The first rounds, until the sample is reached."""
+    counts: Counter[str] = Counter()
+    round_of = family.open()
+    seed = 1_000_001
+    while counts["swaps"] < family.sample:
+        counts += checked_round(family, round_of, seed)
+        seed += 1
+    return counts
+
+
+def check_kinds(family: Family, counts: Counter[str]) -> None:
+    """No kind of case is missing, so that a round that compares nothing cannot pass."""
+    missing = [kind for kind in family.must_count if not counts[kind]]
+    assert not missing, (family.name, missing, dict(counts))
+
+
+def progress_folder() -> Path:
+    return project_root() / ".build" / "campaign"
