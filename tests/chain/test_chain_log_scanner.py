@@ -172,6 +172,6 @@ def test_pools_added_later_are_seen() -> None:
 def test_empty_lists_and_large_ones() -> None:
     assert len(check(b"[]").events.kind) == 0
     rng = random.Random(2)
-    assert len(check(orjson.dumps([log_of(rng) for _ in range(3_000)])).events.kind) > 0
+    assert check(orjson.dumps([log_of(rng) for _ in range(3_000)])).hostile
     short = [{"address": ADDRESSES[0], "topics": [], "data": "0x"}] * 2_000
     assert len(check(orjson.dumps(short)).events.kind) == 0
