@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
-import aiohttp
 import stamina
-import websockets
 from asyncio_throttle import Throttler
-from web3.exceptions import ProviderConnectionError, Web3Exception
-from web3.providers import AsyncHTTPProvider
+from web3.exceptions import ProviderConnectionError
 
 from engine.chain.endpoint import Transport, parse_endpoint
+from engine.chain.http_connection import HttpConnection, until
+from engine.chain.rpc_errors import TRANSPORT_ERRORS, malformed, refusal, transport_error
 from engine.chain.transport import Notifications, Provider, open_provider
-from engine.chain.wire import quantity
-from engine.domain.errors import NodeError, NodeUnreachable
+from engine.chain.wire import Header, header, quantity
+from engine.domain.errors import MalformedAnswer, NodeError, NodeUnreachable, RateLimited
 
-_MAX_MESSAGE_CHARS = 300
-_RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+# How long a node that says "too fast" without saying for how long is left alone.
+_DEFAULT_REST_S = 0.5
 # Asking again is harmless only for these. Everything that sends or changes state goes out once.
 _READS = (
     "eth_get", "eth_call", "eth_chainId", "eth_blockNumber", "eth_estimateGas", "eth_fee", "eth_gasPrice",
     "eth_max", "eth_blob", "eth_simulate", "eth_create", "eth_syncing", "net_", "web3_", "debug_trace",
     "debug_get", "trace_", "txpool_",
 )  # fmt: skip
-_TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, Web3Exception, websockets.WebSocketException)
 
 Call = tuple[str, Sequence[Any]]
 
@@ -45,8 +41,9 @@ class RpcNode:
 
     `url`: http(s)://, ws(s)://, ipc:// or a socket path. `throttle_per_second` limits reads (sends are never
     held back); None means no limit. `timeout_s` bounds one exchange. Reads are tried again up to `attempts`
-    times after transport errors; anything else is sent once. A lost persistent connection is opened again by
-    the next request. Errors name the endpoint without its credentials.
+    times after transport errors, and not before a node that asked for it was left alone; anything else is
+    sent once. A lost persistent connection is opened again by the next request. Errors name the endpoint
+    without its credentials.
     """
 
     def __init__(
@@ -65,6 +62,7 @@ class RpcNode:
         self._max_batch = max_batch
         self._provider: Provider | None = None
         self._opening = asyncio.Lock()
+        self._resting_until = 0.0
 
     @property
     def shown(self) -> str:
@@ -116,10 +114,47 @@ class RpcNode:
                     for method, _ in chunk:
                         await self._admit(method)
                     answers = await self._exchange_batch(chunk)
-            results.extend(
-                self._entry(method, answer) for (method, _), answer in zip(chunk, answers, strict=True)
-            )
+                    entries = [
+                        self._entry(method, answer)
+                        for (method, _), answer in zip(chunk, answers, strict=True)
+                    ]
+                    for entry in entries:
+                        if isinstance(entry, RateLimited):
+                            raise entry
+            results.extend(entries)
         return results
+
+    async def latest(self) -> Header:
+        """The node's present head. Raises NodeError."""
+        return header(await self.request("eth_getBlockByNumber", ["latest", False]))
+
+    async def heads(self, poll_s: float, watch_s: float) -> AsyncGenerator[Header, None]:
+        """The present head, then each newer one: pushed, or on http polled every `poll_s` seconds.
+
+        Raises NodeError when the node fails, or when it has a newer head but pushed none for `watch_s`
+        seconds. A burst is given as its newest head only.
+        """
+        if not self.can_subscribe:
+            while True:
+                yield await self.latest()
+                await asyncio.sleep(poll_s)
+        async with self.subscribe("newHeads") as stream:
+            # Subscribed first, asked second: no block falls between.
+            newest = await self.latest()
+            yield newest
+            while True:
+                try:
+                    async with asyncio.timeout(watch_s):
+                        raw = await stream.next()
+                except TimeoutError:
+                    latest = await self.latest()
+                    if latest.ref.number > newest.ref.number:
+                        raise NodeUnreachable(
+                            f"node {self.shown} stopped pushing heads at block {newest.ref.number}"
+                        ) from None
+                    continue
+                newest = header(stream.latest() or raw)
+                yield newest
 
     @asynccontextmanager
     async def subscribe(self, *params: Any) -> AsyncIterator[Subscription]:
@@ -128,11 +163,11 @@ class RpcNode:
         if not self.can_subscribe:
             raise NodeError(f"node {self.shown} cannot push over http: poll it", method="eth_subscribe")
         provider = await self._open()
-        assert not isinstance(provider, AsyncHTTPProvider)
+        assert not isinstance(provider, HttpConnection)
         try:
             response, stream = await provider.subscribe(*params)
-        except _TRANSPORT_ERRORS as error:
-            raise self._transport_error("eth_subscribe", error) from error
+        except TRANSPORT_ERRORS as error:
+            raise self._failed("eth_subscribe", error) from error
         identifier = self._result("eth_subscribe", response)
         try:
             yield Subscription(self, stream)
@@ -150,7 +185,13 @@ class RpcNode:
         )
 
     async def _admit(self, method: str) -> None:
-        if self._throttle is not None and is_read(method):
+        if not is_read(method):
+            return
+        rest = self._resting_until - asyncio.get_running_loop().time()
+        if rest > self._timeout_s:
+            raise RateLimited(f"node {self.shown} asked to be left alone for {rest:.0f} s", method=method)
+        await until(self._resting_until)
+        if self._throttle is not None:
             await self._throttle.acquire()
 
     async def _open(self) -> Provider:
@@ -162,39 +203,36 @@ class RpcNode:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     self._provider = await open_provider(self._endpoint, self._timeout_s)
-            except _TRANSPORT_ERRORS as error:
-                raise self._transport_error("", error) from error
+            except TRANSPORT_ERRORS as error:
+                failed = self._failed("", error)
+                if isinstance(failed, NodeUnreachable):
+                    failed.left = False
+                raise failed from error
             return self._provider
 
     async def _exchange(self, method: str, params: Sequence[Any]) -> Any:
         provider = await self._open()
         try:
-            return await provider.make_request(method, list(params))  # type: ignore[arg-type]
-        except _TRANSPORT_ERRORS as error:
-            raise self._transport_error(method, error) from error
-        except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise self._malformed(method) from error
+            return await provider.make_request(method, list(params))  # type: ignore[union-attr]
+        except TRANSPORT_ERRORS as error:
+            raise self._failed(method, error) from error
+        except (MalformedAnswer, ValueError, AttributeError, TypeError, RecursionError) as error:
+            raise malformed(self._endpoint, method) from error
 
     async def _exchange_batch(self, chunk: Sequence[Call]) -> list[Any]:
         if self._endpoint.transport is Transport.HTTP and len(chunk) > 1:
             provider = await self._open()
+            assert isinstance(provider, HttpConnection)
             try:
-                answers = await provider.make_batch_request([(m, list(p)) for m, p in chunk])  # type: ignore
-            except _TRANSPORT_ERRORS as error:
-                raise self._transport_error(chunk[0][0], error) from error
-            except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
-                raise self._malformed(chunk[0][0]) from error
+                answers = await provider.make_batch_request(chunk)
+            except TRANSPORT_ERRORS as error:
+                raise self._failed(chunk[0][0], error) from error
+            except MalformedAnswer as error:
+                raise malformed(self._endpoint, chunk[0][0]) from error
             if isinstance(answers, list):
-                return self._in_order(chunk, answers)
+                return answers
             # An endpoint without batches answers with a single error: ask one by one.
         return await self._pipeline(chunk)
-
-    def _in_order(self, chunk: Sequence[Call], answers: list[Any]) -> list[Any]:
-        ids = [answer.get("id") for answer in answers]
-        first = ids[0] if ids else None
-        if type(first) is not int or ids != list(range(first, first + len(chunk))):
-            raise self._malformed(chunk[0][0])
-        return answers
 
     async def _pipeline(self, chunk: Sequence[Call]) -> list[Any]:
         """All calls in flight at once; a transport error of any ends them all."""
@@ -221,40 +259,25 @@ class RpcNode:
 
     def _result(self, method: str, response: Any) -> Any:
         if not isinstance(response, dict):
-            raise self._malformed(method)
-        error = response.get("error")
-        if error is None:
-            if "result" not in response:
-                raise self._malformed(method)
-            return response["result"]
-        if not isinstance(error, dict):
-            error = {"message": str(error)}
-        code = error.get("code")
-        raise NodeError(
-            f"node {self.shown} refused {method}: {self._clean(error.get('message') or 'no reason given')}",
-            method=method,
-            code=code if isinstance(code, int) else None,
-            data=_revert_data(error.get("data")),
-        )
+            raise malformed(self._endpoint, method)
+        if response.get("error") is not None:
+            refused = refusal(self._endpoint, method, response["error"])
+            if isinstance(refused, RateLimited):
+                self._rest(None)
+            raise refused
+        if "result" not in response:
+            raise malformed(self._endpoint, method)
+        return response["result"]
 
-    def _clean(self, text: Any) -> str:
-        line = " ".join(self._endpoint.redact(str(text)[: 4 * _MAX_MESSAGE_CHARS]).split())
-        line = "".join(char if char.isprintable() else "?" for char in line)
-        return line if len(line) <= _MAX_MESSAGE_CHARS else line[: _MAX_MESSAGE_CHARS - 1] + "…"
+    def _failed(self, method: str, error: BaseException) -> NodeError:
+        failed = transport_error(self._endpoint, method, error, self._timeout_s)
+        if isinstance(failed, RateLimited):
+            self._rest(failed.retry_after_s)
+        return failed
 
-    def _malformed(self, method: str) -> NodeError:
-        return NodeError(
-            f"node {self.shown} answered {method} with something that is not JSON-RPC", method=method
-        )
-
-    def _transport_error(self, method: str, error: BaseException) -> NodeError:
-        if isinstance(error, aiohttp.ClientResponseError):
-            message = f"node {self.shown} answered HTTP {error.status}"
-            if error.status not in _RETRYABLE_STATUS:
-                return NodeError(f"{message}: check its address and key", method=method, code=error.status)
-            return NodeUnreachable(message, method=method, code=error.status)
-        reason = _reason(error, self._timeout_s)
-        return NodeUnreachable(f"node {self.shown} cannot be reached: {reason}", method=method)
+    def _rest(self, pause_s: float | None) -> None:
+        pause_s = _DEFAULT_REST_S if pause_s is None else pause_s
+        self._resting_until = max(self._resting_until, asyncio.get_running_loop().time() + pause_s)
 
 
 class Subscription:
@@ -269,7 +292,7 @@ class Subscription:
         try:
             return await self._stream.get()
         except ProviderConnectionError as error:
-            raise self._node._transport_error("eth_subscription", error) from error
+            raise self._node._failed("eth_subscription", error) from error
 
     def latest(self) -> Any:
         """The newest waiting notification, dropping older ones; None when none waits."""
@@ -284,40 +307,3 @@ async def connect(
     async with RpcNode(url, throttle_per_second=throttle_per_second, timeout_s=timeout_s) as node:
         await node.chain_id()
         yield node
-
-
-def _revert_data(data: Any) -> str | None:
-    """Revert data out of the places nodes put it: "0x…", "Reverted 0x…", {"data": "0x…"}."""
-    if isinstance(data, dict):
-        data = data.get("data") or data.get("result")
-    if isinstance(data, str) and "0x" in data:
-        return data[data.index("0x") :]
-    return None
-
-
-def _reason(error: BaseException, timeout_s: float) -> str:
-    """What went wrong in a few words, never the address. Looks through the wrapping exceptions."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ConnectionRefusedError):
-            return "connection refused"
-        if isinstance(seen, TimeoutError):
-            return f"no answer within {timeout_s:g} s"
-        if isinstance(seen, socket.gaierror):
-            return "its host name is not known"
-        if isinstance(seen, ssl.SSLError):
-            return "the TLS handshake failed"
-        if isinstance(seen, FileNotFoundError):
-            return "no such socket"
-        # websockets' legacy client puts the status on the error, its successor on the response.
-        status = getattr(getattr(seen, "response", seen), "status_code", None)
-        if status is not None:
-            return f"it answered HTTP {status}"
-        if isinstance(seen, ConnectionError):
-            return "the connection was cut"
-        seen = seen.__cause__ or getattr(seen, "os_error", None)
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
-        return "the connection was cut"
-    if isinstance(error, ProviderConnectionError) and str(error).startswith("the connection"):
-        return str(error.args[0]) if error.args else "the connection was closed"
-    return type(error).__name__

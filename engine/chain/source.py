@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from engine.chain.endpoint_set import EndpointSet
 from engine.chain.logs import CREATION_TOPICS, STATE_TOPICS
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import Header, bloom_may_contain, hash32, header, quantity
-from engine.domain.errors import NodeError, NodeUnreachable, ReorgTooDeep
+from engine.domain.errors import NodeError, ReorgTooDeep
 from engine.domain.market import BlockRef, RawBlock
 
 UNDO_BLOCKS = 64
@@ -25,7 +26,7 @@ class _ChainMoved(Exception):
 
 
 class LiveBlockSource:
-    """Implements `engine.domain.ports.BlockSource` over one node.
+    """Implements `engine.domain.ports.BlockSource` over one node, or several as one.
 
     `start` counts as yielded: the first block extends it. On WebSocket and IPC heads are pushed, on http the
     head is polled every `poll_s` seconds. A lost connection is opened again for ever, and what was missed is
@@ -39,7 +40,7 @@ class LiveBlockSource:
 
     def __init__(
         self,
-        node: RpcNode,
+        node: RpcNode | EndpointSet,
         start: BlockRef,
         *,
         topics: Sequence[str] = STATE_TOPICS + CREATION_TOPICS,
@@ -80,6 +81,8 @@ class LiveBlockSource:
                         if block is not None:
                             yield block
             except NodeError as error:
+                if isinstance(self._node, EndpointSet):
+                    self._node.depose(error)
                 if not down:
                     self._observe("node_lost", {"node": self._node.shown, "reason": str(error)})
                 down = True
@@ -87,7 +90,7 @@ class LiveBlockSource:
 
     async def _follow(self) -> AsyncGenerator[RawBlock | None, None]:
         """Blocks until the node fails. None says that the node answered and has nothing new."""
-        async with aclosing(self._heads()) as heads:
+        async with aclosing(self._node.heads(self._poll_s, self._watch_s)) as heads:
             async for head in heads:
                 fresh = False
                 async with aclosing(self._advance(head)) as advance:
@@ -96,28 +99,6 @@ class LiveBlockSource:
                         yield block
                 if not fresh:
                     yield None
-
-    async def _heads(self) -> AsyncGenerator[Header, None]:
-        if not self._node.can_subscribe:
-            while True:
-                yield await self._latest()
-                await asyncio.sleep(self._poll_s)
-        async with self._node.subscribe("newHeads") as stream:
-            # Subscribed first, asked second: no block falls between.
-            yield await self._latest()
-            while True:
-                try:
-                    async with asyncio.timeout(self._watch_s):
-                        raw = await stream.next()
-                except TimeoutError:
-                    latest = await self._latest()
-                    if latest.ref.hash != self.last.hash and latest.ref.number > self.last.number:
-                        raise NodeUnreachable(
-                            f"node {self._node.shown} stopped pushing heads at block {self.last.number}"
-                        ) from None
-                    continue
-                # A burst is handled from its newest head; those before it come as a gap.
-                yield header(stream.latest() or raw)
 
     async def _advance(self, head: Header) -> AsyncGenerator[RawBlock, None]:
         """Yield the blocks from the last one yielded to `head`."""
@@ -144,7 +125,7 @@ class LiveBlockSource:
                         f"node {self._node.shown} keeps announcing blocks it does not know"
                     ) from None
                 await asyncio.sleep(0.02 * attempts)
-                head = await self._latest()
+                head = await self._node.latest()
 
     async def _segment(self, head: Header) -> list[Header]:
         """Linked headers, oldest first, the first one extending a remembered block, at most up to `head`."""
@@ -236,9 +217,6 @@ class LiveBlockSource:
         if raw is None:
             raise _ChainMoved
         return header(raw)
-
-    async def _latest(self) -> Header:
-        return header(await self._node.request("eth_getBlockByNumber", ["latest", False]))
 
 
 def _backoff() -> Iterator[float]:

@@ -13,15 +13,14 @@ import socket
 from contextlib import suppress
 from typing import Any, cast
 
-import aiohttp
 from web3.exceptions import ProviderConnectionError, Web3Exception
-from web3.providers import AsyncHTTPProvider, AsyncIPCProvider, WebSocketProvider
+from web3.providers import AsyncIPCProvider, WebSocketProvider
 from web3.providers.persistent import PersistentConnectionProvider
 from websockets import WebSocketException
 
 from engine.chain.endpoint import Endpoint, Transport
+from engine.chain.http_connection import MAX_MESSAGE_BYTES, HttpConnection
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _MAX_QUEUED_NOTIFICATIONS = 1024
 _CLOSE_TIMEOUT_S = 1.0
 
@@ -195,41 +194,13 @@ class CorrelatedIpc(_Correlated, AsyncIPCProvider):
         await self._writer.drain()
 
 
-class _BoundedResponse(aiohttp.ClientResponse):
-    """A response whose body may not exceed MAX_MESSAGE_BYTES."""
-
-    async def read(self) -> bytes:
-        if self._body is None:
-            body = bytearray()
-            async for chunk in self.content.iter_chunked(1 << 16):
-                body += chunk
-                if len(body) > MAX_MESSAGE_BYTES:
-                    self.close()
-                    raise aiohttp.ClientPayloadError(f"the answer is larger than {MAX_MESSAGE_BYTES} bytes")
-            self._body = bytes(body)
-        return self._body
-
-
-Provider = AsyncHTTPProvider | CorrelatedWebSocket | CorrelatedIpc
+Provider = HttpConnection | CorrelatedWebSocket | CorrelatedIpc
 
 
 async def open_provider(endpoint: Endpoint, timeout_s: float) -> Provider:
     """Connect to the node. Raises what the transport raises (OSError, ProviderConnectionError, …)."""
     if endpoint.transport is Transport.HTTP:
-        provider = AsyncHTTPProvider(
-            endpoint.target,
-            request_kwargs={"timeout": aiohttp.ClientTimeout(total=timeout_s)},
-            exception_retry_configuration=None,
-        )
-        provider.logger = _quiet
-        # web3's own session opens a new connection, and on https a new TLS session, for every request.
-        session = aiohttp.ClientSession(
-            raise_for_status=True,
-            connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=30),
-            response_class=_BoundedResponse,
-        )
-        await provider.cache_async_session(session)
-        return provider
+        return HttpConnection(endpoint.target, timeout_s)
     persistent: CorrelatedWebSocket | CorrelatedIpc
     if endpoint.transport is Transport.WS:
         persistent = CorrelatedWebSocket(

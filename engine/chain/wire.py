@@ -1,4 +1,4 @@
-"""JSON-RPC values, parsed without trust: every helper raises NodeError on anything but its exact form."""
+"""JSON-RPC values, parsed without trust: all but the exact form raises MalformedAnswer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from eth_utils import keccak
 
-from engine.domain.errors import NodeError
+from engine.domain.errors import MalformedAnswer
 from engine.domain.market import ZERO_HASH, BlockRef
 
 # A 256-bit quantity has at most 64 hex digits; longer ones are refused before they cost memory.
@@ -15,17 +15,17 @@ _MAX_QUANTITY_CHARS = 2 + 64
 
 
 def quantity(value: Any, what: str = "quantity") -> int:
-    """A JSON-RPC quantity ("0x…", at most 256 bits). Raises NodeError."""
+    """A JSON-RPC quantity ("0x…", at most 256 bits). Raises MalformedAnswer."""
     if isinstance(value, str) and value.startswith("0x") and 2 < len(value) <= _MAX_QUANTITY_CHARS:
         try:
             return int(value, 16)
         except ValueError:
             pass
-    raise NodeError(f"the node answered with a malformed {what}")
+    raise MalformedAnswer(f"the node answered with a malformed {what}")
 
 
 def octets(value: Any, what: str = "data", length: int | None = None) -> bytes:
-    """JSON-RPC byte data ("0x…"), of exactly `length` bytes where given. Raises NodeError."""
+    """JSON-RPC byte data ("0x…"), of exactly `length` bytes where given. Raises MalformedAnswer."""
     if isinstance(value, str) and value.startswith("0x"):
         try:
             raw = bytes.fromhex(value[2:])
@@ -33,16 +33,16 @@ def octets(value: Any, what: str = "data", length: int | None = None) -> bytes:
             raw = None
         if raw is not None and (length is None or len(raw) == length):
             return raw
-    raise NodeError(f"the node answered with malformed {what}")
+    raise MalformedAnswer(f"the node answered with malformed {what}")
 
 
 def hash32(value: Any, what: str = "hash") -> str:
-    """A 32-byte hash as lower-case 0x-hex. Raises NodeError."""
+    """A 32-byte hash as lower-case 0x-hex. Raises MalformedAnswer."""
     return "0x" + octets(value, what, 32).hex()
 
 
 def address(value: Any, what: str = "address") -> str:
-    """A 20-byte address as lower-case 0x-hex. Raises NodeError."""
+    """A 20-byte address as lower-case 0x-hex. Raises MalformedAnswer."""
     return "0x" + octets(value, what, 20).hex()
 
 
@@ -65,9 +65,9 @@ class Header:
 
 
 def header(raw: Any) -> Header:
-    """Parse a block or a newHeads notification. Raises NodeError."""
+    """Parse a block or a newHeads notification. Raises MalformedAnswer."""
     if not isinstance(raw, dict):
-        raise NodeError("the node answered with a malformed block")
+        raise MalformedAnswer("the node answered with a malformed block")
     number = quantity(raw.get("number"), "block number")
     base_fee = raw.get("baseFeePerGas")
     ref = BlockRef(

@@ -6,7 +6,9 @@ RoundtripError
 │   ├── SnapshotError     a market snapshot or a pool in it
 │   └── DeploymentError   what is on the chain is not what the manifest recorded
 ├── NodeError             the node refused, hung, or answered nonsense
+│   ├── MalformedAnswer   what it answered is too large, not JSON-RPC, or not of its method's form
 │   └── NodeUnreachable   no connection at all
+│       └── RateLimited   it asks to be left alone for a while
 ├── MarketError           our picture of the pools cannot be trusted
 │   ├── UnknownParent     a block does not extend any block we still remember
 │   └── ReorgTooDeep      the undo log does not reach the common ancestor: resync
@@ -49,8 +51,20 @@ class NodeError(RoundtripError):
         self.data = data
 
 
+class MalformedAnswer(NodeError):
+    """The answer is too large, not JSON-RPC, or not of the form its method has."""
+
+
 class NodeUnreachable(NodeError):
-    """No connection to the node."""
+    """No connection to the node. `left` is False when the request certainly never left."""
+
+    left: bool = True
+
+
+class RateLimited(NodeUnreachable):
+    """The node asks to be left alone, for `retry_after_s` seconds where it says so."""
+
+    retry_after_s: float | None = None
 
 
 class MarketError(RoundtripError):

@@ -15,7 +15,7 @@ import websockets
 from aiohttp import web
 from local_node import LocalNode, free_port
 
-from engine.chain import transport
+from engine.chain import http_connection
 from engine.chain.endpoint import parse_endpoint
 from engine.chain.rpc import RpcNode, connect, is_read
 from engine.domain.errors import ConfigError, NodeError, NodeUnreachable
@@ -272,7 +272,7 @@ async def test_an_endpoint_without_batches_is_asked_one_by_one() -> None:
 
 
 async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr(http_connection, "MAX_MESSAGE_BYTES", 100_000)
     big = json.dumps({"jsonrpc": "2.0", "id": 0, "result": "x" * 200_000})
     async with http_server(lambda _: web.Response(text=big)) as (url, _), RpcNode(url, attempts=1) as node:
         with pytest.raises(NodeError):
