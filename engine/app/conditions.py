@@ -10,17 +10,21 @@ from fractions import Fraction
 from engine.app.settings import Settings
 from engine.chain.calls import at_block
 from engine.chain.deployments import Deployment
+from engine.chain.endpoint_set import EndpointSet
 from engine.chain.feeds import read_feeds
 from engine.chain.registry import RegistryState, read_registry
-from engine.chain.wire import header, quantity
+from engine.chain.rpc import RpcNode
+from engine.chain.wire import quantity
 from engine.domain.feeds import FeedQuote
 from engine.domain.market import BlockRef, Protocol, Token
 from engine.domain.opportunity import TradingState
-from engine.domain.ports import Node
 from engine.market.market import Market
 from engine.pipeline import Conditions
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
+
+# How long a second endpoint may take to have a block before nothing is traded on it.
+WITNESS_WAIT_S = 0.5
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ class ConditionsReader:
 
     def __init__(
         self,
-        node: Node,
+        node: RpcNode | EndpointSet,
         settings: Settings,
         market: Market,
         deployment: Deployment,
@@ -79,15 +83,16 @@ class ConditionsReader:
 
     async def read(self, block: BlockRef) -> Conditions:
         """Conditions at `block`. Raises NodeError when the node fails."""
-        feeds, registry, balance, latest = await asyncio.gather(
+        feeds, registry, balance, latest, witnessed = await asyncio.gather(
             read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
             read_registry(self._node, self._deployment.dex_registry, block.hash),
             self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
             # While catching up the block is not the head, and what is found on it is too old to send.
-            self._node.request("eth_getBlockByNumber", ["latest", False]),
+            self._node.latest(),
+            self._node.witnessed(block, WITNESS_WAIT_S),
         )
         return Conditions(
-            self._view(block, header(latest).ref, feeds, registry, quantity(balance, "balance")),
+            self._view(block, latest.ref, witnessed, feeds, registry, quantity(balance, "balance")),
             self._costs(block, feeds),
         )
 
@@ -95,6 +100,7 @@ class ConditionsReader:
         self,
         block: BlockRef,
         head: BlockRef,
+        witnessed: bool,
         feeds: dict[str, FeedQuote],
         registry: RegistryState,
         balance_wei: int,
@@ -103,6 +109,7 @@ class ConditionsReader:
         stopped = registry.stopped or registry.router != self._deployment.router
         return RiskView(
             head=head,
+            head_witnessed=witnessed,
             trading_state=TradingState.HALTED if stopped else self._guard.state,
             venues={venue.name: venue.enabled for venue in registry.venues},
             # Only pools whose CREATE2 address and code were proved are ever read into the market.

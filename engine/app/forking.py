@@ -15,9 +15,10 @@ from engine.chain.calls import View, read_view
 from engine.chain.deployments import check, read_manifests
 from engine.chain.keys import LocalSigner, signer_of_key
 from engine.chain.registry import read_registry
-from engine.chain.rpc import RpcNode, connect
+from engine.chain.rpc import connect
 from engine.domain.errors import DeploymentError
 from engine.domain.market import Venue
+from engine.domain.ports import Node
 
 BLOCK_TIME_S = 1
 _FUNDS_WEI = 10 * 10**18
@@ -36,7 +37,7 @@ class Universe:
 async def read_universe(settings: Settings) -> Universe:
     """Venues and feeds of the forked chain: from our registries there if they are deployed, else from the
     repository's table of that chain. Raises ConfigError when there is neither."""
-    async with connect(settings.chain.rpc_url, timeout_s=settings.chain.timeout_s) as node:
+    async with connect(settings.chain.rpc_url[0], timeout_s=settings.chain.timeout_s) as node:
         try:
             manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
         except DeploymentError:
@@ -48,7 +49,7 @@ async def read_universe(settings: Settings) -> Universe:
         return Universe(registry.venues, await _feeds(node, deployment.price_feed_registry))
 
 
-async def _feeds(node: RpcNode, registry: str) -> tuple[FeedListing, ...]:
+async def _feeds(node: Node, registry: str) -> tuple[FeedListing, ...]:
     (count,) = await read_view(node, registry, _FEED_COUNT, (), "latest")
     feeds = []
     for index in range(count):
@@ -65,12 +66,12 @@ def start_fork(settings: Settings) -> AnvilProcess:
     return AnvilProcess(
         AnvilOptions(
             chain_id=settings.chain.chain_id,
-            fork_url=settings.chain.rpc_url,
+            fork_url=settings.chain.rpc_url[0],
         )
     )
 
 
-async def mine_on_timer(node: RpcNode) -> None:
+async def mine_on_timer(node: Node) -> None:
     """From now on the fork mines a block a second, whatever is sent. Before, it waits for the engine: reading
     the market through a fork takes its time."""
     await node.request("evm_setIntervalMining", [BLOCK_TIME_S])

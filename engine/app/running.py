@@ -118,7 +118,7 @@ async def _run_fork(run: Run) -> None:
     ):
         run.logger.info("fork_started", url=anvil.http_url)
         operator = await deploy_on_fork(anvil, universe, Path(scratch))
-        chain = run.settings.chain.model_copy(update={"rpc_url": anvil.ws_url})
+        chain = run.settings.chain.model_copy(update={"rpc_url": [anvil.ws_url]})
         deployments = run.settings.deployments.model_copy(update={"directory": Path(scratch)})
         storage = run.settings.storage.model_copy(
             update={"directory": run.settings.storage.directory / "fork" / str(anvil.pid)}

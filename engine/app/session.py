@@ -10,14 +10,14 @@ from typing import Any
 
 from engine.app.conditions import ConditionsReader, Guard
 from engine.app.loading import load
-from engine.app.settings import Settings, redact_url
+from engine.app.settings import Settings
 from engine.chain.bootstrap import bootstrap
 from engine.chain.calls import View, read_view
 from engine.chain.deployments import Deployment, check, read_manifests
 from engine.chain.discovery import discover
+from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.logs import decode_creations, token_delta
 from engine.chain.registry import read_registry
-from engine.chain.rpc import RpcNode, connect
 from engine.chain.source import LiveBlockSource
 from engine.chain.wire import header, quantity
 from engine.domain.errors import (
@@ -31,7 +31,7 @@ from engine.domain.errors import (
 from engine.domain.events import ExecutionResolved, Fact
 from engine.domain.execution import Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, RawBlock, Venue
-from engine.domain.ports import Signer
+from engine.domain.ports import Node, Signer
 from engine.execution.nonces import NonceLane
 from engine.execution.planner import Planner, PlanTerms
 from engine.execution.recovery import RecoverableJournal, recover
@@ -66,7 +66,7 @@ def _journal_failures() -> Iterator[None]:
 class Sender:
     """Submits and tracks with one key; the nonce lane is compared with the chain at every block."""
 
-    def __init__(self, node: RpcNode, operator: str, lane: NonceLane, submitter: Submitter, tracker: Tracker):
+    def __init__(self, node: Node, operator: str, lane: NonceLane, submitter: Submitter, tracker: Tracker):
         self._node = node
         self._operator = operator
         self._lane = lane
@@ -113,7 +113,7 @@ class Session:
     """A connected, checked and bootstrapped line. `follow` runs it."""
 
     settings: Settings
-    node: RpcNode
+    node: EndpointSet
     deployment: Deployment
     operator: str
     guard: Guard
@@ -270,13 +270,17 @@ async def open_session(
     manifests record, NodeUnreachable for a dead node, ExecutionError for a foreign use of the key.
     """
     chain = settings.chain
-    async with connect(
-        chain.rpc_url, throttle_per_second=chain.requests_per_second, timeout_s=chain.timeout_s
+    async with connect_all(
+        chain.rpc_url,
+        throttle_per_second=chain.requests_per_second,
+        timeout_s=chain.timeout_s,
+        witnesses=chain.head_witnesses,
+        observer=observe,
     ) as node:
         chain_id = await node.chain_id()
         if chain_id != chain.chain_id:
             raise ConfigError(
-                f"node {redact_url(chain.rpc_url)} serves chain {chain_id} but chain.chain_id is "
+                f"node {chain.shown_url} serves chain {chain_id} but chain.chain_id is "
                 f"{chain.chain_id}: use a node of that chain or correct the setting"
             )
         deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
@@ -288,7 +292,7 @@ async def open_session(
         yield session
 
 
-async def router_operator(node: RpcNode, router: str) -> str:
+async def router_operator(node: EndpointSet, router: str) -> str:
     """The only address the router obeys. Raises DeploymentError when the router does not say."""
     try:
         (operator,) = await read_view(node, router, _OPERATOR, (), "latest")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from engine.domain.errors import ConfigError
 from engine.risk.limits import RiskLimits
@@ -38,6 +38,12 @@ def _node_url(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_lower_address)]
 NodeUrl = Annotated[str, AfterValidator(_node_url)]
+# One address may be written without the brackets of a list.
+NodeUrls = Annotated[
+    list[NodeUrl],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    Field(min_length=1),
+]
 
 
 def redact_url(url: str) -> str:
@@ -57,12 +63,24 @@ class Section(BaseModel):
 
 
 class ChainSettings(Section):
-    """The node. `requests_per_second` throttles reads of this endpoint; `timeout_s` per request."""
+    """The node, or several of one chain: the healthiest is asked, the others stand in and bear witness.
+
+    `requests_per_second` throttles reads of each endpoint; `timeout_s` per request. Nothing is traded on a
+    block that fewer than `head_witnesses` endpoints know (or than all, where fewer are named).
+    """
 
     chain_id: int = Field(gt=0, description="the chain the bot is meant for; another one is refused")
-    rpc_url: NodeUrl = Field(description="http(s)://, ws(s):// or .ipc endpoint; ws gives the quickest heads")
+    rpc_url: NodeUrls = Field(
+        description="http(s)://, ws(s):// or .ipc endpoint, or a list of them; ws gives the quickest heads"
+    )
     requests_per_second: int = Field(default=1_000, gt=0)
     timeout_s: float = Field(default=10.0, gt=0)
+    head_witnesses: int = Field(default=2, ge=1)
+
+    @property
+    def shown_url(self) -> str:
+        """The addresses, credentials masked."""
+        return ", ".join(map(redact_url, self.rpc_url))
 
 
 class DeploymentSettings(Section):
@@ -219,7 +237,8 @@ def _sentence(error: ValidationError) -> str:
 def masked(settings: Settings) -> dict[str, Any]:
     """The settings as JSON-ready values, with credentials in URLs masked."""
     shown = settings.model_dump(mode="json")
-    shown["chain"]["rpc_url"] = redact_url(settings.chain.rpc_url)
+    masked_urls = [redact_url(url) for url in settings.chain.rpc_url]
+    shown["chain"]["rpc_url"] = masked_urls if len(masked_urls) > 1 else masked_urls[0]
     return shown
 
 

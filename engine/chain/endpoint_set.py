@@ -30,7 +30,7 @@ class EndpointSet:
     Reads go to the healthiest endpoint; when it fails the next is asked at once, when it is silent for longer
     than it usually takes (at least 0.4 s) the next is asked as well and the first answer counts. Anything
     else is sent once, to another endpoint only when it certainly never left. `witnesses` is how many
-    endpoints must know a block before it is traded on; by default two, or one where there is only one.
+    endpoints must know a block before it is traded on; all of them, where there are fewer.
     `observer` hears what `HeadWatch` has to say.
     """
 
@@ -41,7 +41,7 @@ class EndpointSet:
         throttle_per_second: int | None = None,
         timeout_s: float = 10.0,
         attempts: int = 3,
-        witnesses: int | None = None,
+        witnesses: int = 2,
         observer: Observer = lambda fact, values: None,
     ):
         if not urls:
@@ -50,7 +50,7 @@ class EndpointSet:
             Member(RpcNode(url, throttle_per_second=throttle_per_second, timeout_s=timeout_s, attempts=1))
             for url in urls
         ]
-        self.witnesses = min(2, len(urls)) if witnesses is None else witnesses
+        self.witnesses = min(witnesses, len(urls))
         self.watch = HeadWatch(self.members, self._observe)
         self.observer = observer
         self._timeout_s = timeout_s
@@ -282,7 +282,7 @@ async def connect_all(
     *,
     throttle_per_second: int | None = None,
     timeout_s: float = 10.0,
-    witnesses: int | None = None,
+    witnesses: int = 2,
     observer: Observer = lambda fact, values: None,
 ) -> AsyncIterator[EndpointSet]:
     """Endpoints of which at least one has answered.

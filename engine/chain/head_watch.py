@@ -55,6 +55,7 @@ class HeadWatch:
         self._claims: OrderedDict[str, set[int]] = OrderedDict()
         self._rivalled_since: float | None = None
         self._last_reason = "no endpoint answers"
+        self._told_lost = False
 
     def claimed_by(self, block_hash: str) -> set[int]:
         """Members that announced the block or a child of it."""
@@ -68,7 +69,7 @@ class HeadWatch:
     async def heads(self, poll_s: float, watch_s: float) -> AsyncGenerator[Header, None]:
         """The leader's head, and each one after it; when the lead changes, the new leader's.
 
-        Waits for an endpoint as long as none answers. Raises NodeUnreachable when the last one is lost.
+        Raises NodeUnreachable once when every endpoint is lost; called again, waits until one is there.
         """
         async with self._watching(poll_s, watch_s):
             given: str | None = None
@@ -77,11 +78,13 @@ class HeadWatch:
                 overdue_s = self._lead()
                 head = self.members[self.leader].health.head
                 if self.members[self.leader].health.up and head is not None:
+                    self._told_lost = False
                     if head.ref.hash != given:
                         given = head.ref.hash
                         yield head
                         continue
-                elif given is not None:
+                elif not self._told_lost and all(m.refused or m.health.lost for m in self.members):
+                    self._told_lost = True
                     raise NodeUnreachable(self._last_reason)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(overdue_s):
@@ -157,7 +160,7 @@ class HeadWatch:
     @asynccontextmanager
     async def _watching(self, poll_s: float, watch_s: float) -> AsyncGenerator[None, None]:
         for member in self.members:
-            member.health.up = False
+            member.health.up = member.health.lost = False
         tasks = [
             asyncio.create_task(self._watch(at, poll_s, watch_s))
             for at, member in enumerate(self.members)
@@ -214,7 +217,7 @@ class HeadWatch:
 
     def _lost(self, member: Member, error: NodeError, was_lost: bool) -> None:
         member.health.failed(error)
-        member.health.up = False
+        member.health.up, member.health.lost = False, True
         self._last_reason = str(error)
         if not was_lost:
             self._tell("endpoint_lost", {"node": member.name, "reason": str(error)})

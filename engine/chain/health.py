@@ -37,13 +37,15 @@ def failure_kind(error: NodeError) -> str:
 @dataclass(slots=True)
 class Health:
     """What is known of one endpoint. `est_latency_ms` by method; `head` is the newest it announced, heard at
-    `head_at` on `clock` (seconds); `up` says whether its heads are being received."""
+    `head_at` on `clock` (seconds); `up` says whether its heads are being received, `lost` that
+    listening to them failed."""
 
     clock: Callable[[], float] = time.monotonic
     est_latency_ms: dict[str, float] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     answers: int = 0
     up: bool = False
+    lost: bool = False
     head: Header | None = None
     head_at: float = 0.0
     _penalty_ms: float = 0.0
@@ -73,7 +75,7 @@ class Health:
 
     def heard(self, head: Header) -> None:
         """A head it announced."""
-        self.up = True
+        self.up, self.lost = True, False
         if self.head is None or self.head.ref.hash != head.ref.hash:
             self.head_at = self.clock()
         self.head = head

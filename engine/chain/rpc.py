@@ -18,6 +18,7 @@ from engine.chain.rpc_errors import TRANSPORT_ERRORS, malformed, refusal, transp
 from engine.chain.transport import Notifications, Provider, open_provider
 from engine.chain.wire import Header, header, quantity
 from engine.domain.errors import MalformedAnswer, NodeError, NodeUnreachable, RateLimited
+from engine.domain.market import BlockRef
 
 # How long a node that says "too fast" without saying for how long is left alone.
 _DEFAULT_REST_S = 0.5
@@ -127,6 +128,10 @@ class RpcNode:
     async def latest(self) -> Header:
         """The node's present head. Raises NodeError."""
         return header(await self.request("eth_getBlockByNumber", ["latest", False]))
+
+    async def witnessed(self, block: BlockRef, within_s: float) -> bool:
+        """Whether enough endpoints know `block`: a single one is its own witness."""
+        return True
 
     async def heads(self, poll_s: float, watch_s: float) -> AsyncGenerator[Header, None]:
         """The present head, then each newer one: pushed, or on http polled every `poll_s` seconds.

@@ -91,6 +91,7 @@ class RefusalReason(StrEnum):
     TOKEN_NOT_ALLOWED = "token_not_allowed"
     NET_PROFIT_TOO_LOW = "net_profit_too_low"
     TOO_OLD = "too_old"
+    HEAD_UNWITNESSED = "head_unwitnessed"
     TRADE_CAP = "trade_cap"
     FEED_MISSING = "feed_missing"
     FEED_STALE = "feed_stale"

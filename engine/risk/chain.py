@@ -15,6 +15,7 @@ Check = Callable[[Opportunity, RiskView, RiskLimits], CheckResult]
 CHECKS: tuple[Check, ...] = (
     state.trading_state,
     state.age,
+    state.witnessed,
     amounts.gas_price,
     amounts.net_profit,
     amounts.trade_cap,

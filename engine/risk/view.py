@@ -14,6 +14,7 @@ from engine.domain.opportunity import TradingState
 class RiskView:
     """The engine's knowledge at `head`. Addresses are lower-case.
 
+    - `head_witnessed`: whether as many endpoints as are asked for know the block that is traded on.
     - `venues`: every known venue's name, and whether it is enabled on-chain.
     - `proven_pools`: pools whose address and code are those of a known venue's pools.
     - `quarantined`: pools that may not be trusted, with the reason.
@@ -35,3 +36,4 @@ class RiskView:
     operator_balance_wei: int = 0
     next_base_fee_wei: int = 0
     priority_fee_wei: int = 0
+    head_witnessed: bool = True

@@ -91,7 +91,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         "OTHER__CHAIN__CHAIN_ID": "9",
     }
     settings = load_settings(path, environment)
-    assert (settings.chain.rpc_url, settings.chain.chain_id) == ("wss://b:2", 5)
+    assert (settings.chain.rpc_url, settings.chain.chain_id) == (["wss://b:2"], 5)
     assert settings.execution.live is True
     assert settings.market.base_tokens == [USDC, WETH]
     assert settings.storage.directory == Path("elsewhere")
@@ -121,6 +121,17 @@ def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
     assert redact_url(url) == shown
     if "://" in url:
         assert masked(with_rpc_url(build_settings(MINIMAL, "t"), url))["chain"]["rpc_url"] == shown
+
+
+def test_several_nodes_may_be_named() -> None:
+    urls = ["ws://a:1", "https://user:pass@b:2"]
+    settings = build_settings(MINIMAL | {"chain": {"chain_id": 1, "rpc_url": urls}}, "test")
+    assert settings.chain.rpc_url == urls
+    assert settings.chain.shown_url == "ws://a:1, https://***@b:2"
+    assert masked(settings)["chain"]["rpc_url"] == ["ws://a:1", "https://***@b:2"]
+    for wrong in ([], ["ws://a:1", "node"]):
+        with pytest.raises(ConfigError, match=r"chain\.rpc_url"):
+            build_settings(MINIMAL | {"chain": {"chain_id": 1, "rpc_url": wrong}}, "test")
 
 
 def test_another_node_is_checked_like_the_file() -> None:

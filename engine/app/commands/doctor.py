@@ -16,12 +16,13 @@ import typer
 from engine.app.kernels import warm_kernels
 from engine.app.output import err, print_json, say
 from engine.app.session import router_operator
-from engine.app.settings import Settings, load_settings, redact_url
+from engine.app.settings import Settings, load_settings
 from engine.app.toolchain import foundry_tool, project_root
 from engine.chain.deployments import check, read_manifests
+from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.keys import keystore_address
 from engine.chain.registry import read_registry
-from engine.chain.rpc import RpcNode, connect
+from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
 from engine.domain.errors import ConfigError, RoundtripError
 
@@ -112,10 +113,13 @@ def _storage(settings: Settings) -> list[Finding]:
 async def _chain(settings: Settings) -> list[Finding]:
     chain = settings.chain
     try:
-        async with connect(chain.rpc_url, timeout_s=chain.timeout_s) as node:
+        async with connect_all(chain.rpc_url, timeout_s=chain.timeout_s) as node:
             findings = [
                 await _examine_chain("node", _node(node, settings)),
-                await _examine_chain("head", _head(node)),
+                *[
+                    await _examine_chain(f"head of {member.name}", _head(member.node))
+                    for member in node.members
+                ],
                 await _examine_chain("contracts on chain", _contracts(node, settings)),
             ]
             if settings.keys.keystore is not None:
@@ -125,11 +129,11 @@ async def _chain(settings: Settings) -> list[Finding]:
         return [Finding("node", False, str(error))]
 
 
-async def _node(node: RpcNode, settings: Settings) -> str:
+async def _node(node: EndpointSet, settings: Settings) -> str:
     chain_id = await node.chain_id()
     if chain_id != settings.chain.chain_id:
         raise ConfigError(f"it serves chain {chain_id}, but chain.chain_id is {settings.chain.chain_id}")
-    return f"{redact_url(settings.chain.rpc_url)} serves chain {chain_id}"
+    return f"{settings.chain.shown_url} serves chain {chain_id}"
 
 
 async def _head(node: RpcNode) -> str:
@@ -140,7 +144,7 @@ async def _head(node: RpcNode) -> str:
     return f"block {head.number}, {age_s:.0f} s old{note}"
 
 
-async def _contracts(node: RpcNode, settings: Settings) -> str:
+async def _contracts(node: EndpointSet, settings: Settings) -> str:
     manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
     deployment = await check(node, manifests)
     head = header(await node.request("eth_getBlockByNumber", ["latest", False])).ref
@@ -153,7 +157,7 @@ async def _contracts(node: RpcNode, settings: Settings) -> str:
     return f"as recorded; router {deployment.router}; venues {', '.join(enabled) or 'none'}"
 
 
-async def _key(node: RpcNode, settings: Settings) -> str:
+async def _key(node: EndpointSet, settings: Settings) -> str:
     assert settings.keys.keystore is not None
     address = keystore_address(settings.keys.keystore)
     manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)

@@ -33,6 +33,11 @@ def age(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckRe
     )
 
 
+def witnessed(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """A block that only one endpoint claims may be an orphan, a stale view or a lie."""
+    return decide("witnessed", RefusalReason.HEAD_UNWITNESSED, view.head_witnessed)
+
+
 def in_flight(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
     """No pool of the cycle is touched by a submission whose outcome is unknown: it would move the price."""
     busy = [pool for pool in opportunity.pools if pool in view.in_flight_pools]
