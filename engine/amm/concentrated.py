@@ -25,6 +25,7 @@ from engine.amm.layout import (
     PARTIAL,
     UNINITIALISED,
 )
+from engine.amm.quotient import EST_MIDDLE, est_inverse_nb, est_wide, quotient_192_nb
 from engine.amm.sqrt_price import (
     amount0_delta_nb,
     amount1_delta_nb,
@@ -35,15 +36,22 @@ from engine.amm.tick_math import sqrt_ratio_at_tick_nb, tick_at_sqrt_ratio_nb
 from engine.amm.wide import (
     constant,
     limb1,
+    limb2,
+    limb3,
     make_u128,
     make_u256,
+    mul_128_64,
     mul_256_64,
+    stay_whole,
     to_u128,
     to_u256,
 )
 from engine.amm.wide_division import divide_by_limb_nb
 
 _PIPS = np.uint64(1_000_000)
+# Typed, so that numba does not compile each callee once per literal.
+_UP, _DOWN = np.bool_(True), np.bool_(False)
+_BITS_20 = np.uint64(20)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _ONE_I = np.int64(1)
@@ -59,63 +67,79 @@ highest_limit_nb = constant(256, MAX_SQRT_RATIO - 1)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _less_fee(amount, fee_pips):
-    quotient, _ = divide_by_limb_nb(mul_256_64(amount, _PIPS - fee_pips), _PIPS)
-    return to_u256(quotient)
+def _share(amount, numerator, denominator):
+    """(floor(amount * numerator / denominator) U256, whether there is a remainder); fractions of 1e6."""
+    if (limb2(amount) | limb3(amount) | (limb1(amount) >> _BITS_20)) == _ZERO:
+        narrow = to_u128(amount)
+        est_inverse = est_inverse_nb(np.float64(denominator))
+        est_quotient = est_wide(narrow) * np.float64(numerator) * est_inverse
+        if est_quotient < EST_MIDDLE:
+            product, divisor = mul_128_64(narrow, numerator), to_u128(denominator)
+            quotient, left = quotient_192_nb(product, divisor, est_quotient, est_inverse)
+            return to_u256(quotient), left != to_u128(_ZERO)
+    wide, has_remainder = divide_by_limb_nb(mul_256_64(amount, numerator), denominator)
+    return to_u256(wide), has_remainder
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+def less_fee_nb(amount, fee_pips):
+    """What an input leaves after the fee, U256: floor(amount * (1e6 - fee) / 1e6)."""
+    stay_whole()
+    kept, _ = _share(amount, _PIPS - fee_pips, _PIPS)
+    return kept
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+def with_fee_nb(amount, fee_pips):
+    """An input and the fee on it, U256: amount + ceil(amount * fee / (1e6 - fee))."""
+    stay_whole()
+    fee, has_remainder = _share(amount, fee_pips, _PIPS - fee_pips)
+    total = amount + fee
+    return total + to_u256(_ONE) if has_remainder else total
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _fee_on_top(amount, fee_pips):
-    """ceil(amount * fee / (1e6 - fee)): the fee that makes `amount` what is left of the gross input."""
-    quotient, has_remainder = divide_by_limb_nb(mul_256_64(amount, fee_pips), _PIPS - fee_pips)
-    fee = to_u256(quotient)
-    if has_remainder:
-        fee = fee + to_u256(_ONE)
-    return fee
-
-
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _input_between(price, target, liquidity, zero_for_one):
+def input_between_nb(price, target, liquidity, zero_for_one):
     if zero_for_one:
-        return amount0_delta_nb(target, price, liquidity, True)
-    return amount1_delta_nb(price, target, liquidity, True)
+        return amount0_delta_nb(target, price, liquidity, _UP)
+    return amount1_delta_nb(price, target, liquidity, _UP)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _output_between(price, target, liquidity, zero_for_one):
+def output_between_nb(price, target, liquidity, zero_for_one):
     if zero_for_one:
-        return amount1_delta_nb(target, price, liquidity, False)
-    return amount0_delta_nb(price, target, liquidity, False)
+        return amount1_delta_nb(target, price, liquidity, _DOWN)
+    return amount0_delta_nb(price, target, liquidity, _DOWN)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _step_in_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
     """One exact-in step: (status, price after, gross input, output); gross is amountIn + feeAmount."""
-    amount_in = _input_between(price, target, liquidity, zero_for_one)
-    gross = amount_in + _fee_on_top(amount_in, fee_pips)
+    amount_in = input_between_nb(price, target, liquidity, zero_for_one)
+    gross = with_fee_nb(amount_in, fee_pips)
     # remaining >= gross exactly when remaining less its fee covers amount_in.
     if remaining >= gross:
-        return OK, target, gross, _output_between(price, target, liquidity, zero_for_one)
-    less_fee = _less_fee(remaining, fee_pips)
+        return OK, target, gross, output_between_nb(price, target, liquidity, zero_for_one)
+    less_fee = less_fee_nb(remaining, fee_pips)
     status, after = next_price_from_input_nb(price, liquidity, less_fee, zero_for_one)
     if status != OK:
         return status, price, to_u256(_ZERO), to_u256(_ZERO)
     # Rounding keeps the price short of the target, and then all that the move did not take is fee.
-    return OK, after, remaining, _output_between(price, after, liquidity, zero_for_one)
+    return OK, after, remaining, output_between_nb(price, after, liquidity, zero_for_one)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _step_out_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
     """One exact-out step: (status, price after, gross input, output)."""
-    amount_out = _output_between(price, target, liquidity, zero_for_one)
+    amount_out = output_between_nb(price, target, liquidity, zero_for_one)
     after = target
     if remaining < amount_out:
         status, after = next_price_from_output_nb(price, liquidity, remaining, zero_for_one)
         if status != OK:
             return status, price, to_u256(_ZERO), to_u256(_ZERO)
         amount_out = remaining
-    amount_in = _input_between(price, after, liquidity, zero_for_one)
-    return OK, after, amount_in + _fee_on_top(amount_in, fee_pips), amount_out
+    amount_in = input_between_nb(price, after, liquidity, zero_for_one)
+    return OK, after, with_fee_nb(amount_in, fee_pips), amount_out
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -134,7 +158,7 @@ def swap_step_nb(price, target, liquidity, remaining, fee_pips, exact_in):
         status, after, gross, amount_out = _step_out_nb(
             price, target, liquidity, remaining, fee_pips, zero_for_one
         )
-    amount_in = _input_between(price, after, liquidity, zero_for_one)
+    amount_in = input_between_nb(price, after, liquidity, zero_for_one)
     return status, after, amount_in, amount_out, gross - amount_in
 
 
@@ -172,7 +196,7 @@ def first_tick_index_nb(ticks, start, count, tick, zero_for_one):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _word_edge(tick, spacing, zero_for_one):
+def word_edge_nb(tick, spacing, zero_for_one):
     """Where the search from `tick` ends when it meets no initialised tick: its bitmap word's edge, or the end
     of the range for a list of ticks."""
     if spacing == NO_TICK_WORDS:
@@ -207,9 +231,10 @@ def _leaves_known(stop, price, known_low, known_high, zero_for_one):
     return stop > known_high and price > sqrt_ratio_at_tick_nb(known_high)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def _swap_loop(pool, ticks, nets, start, count, known_low, known_high, zero_for_one, amount, exact_in, limit):
     """The loop of UniswapV3Pool.swap over plain values: `pool` is (price, liquidity, tick, spacing, fee)."""
+    stay_whole()
     price, liquidity, tick, spacing, fee_pips = pool
     zero = to_u256(_ZERO)
     index = first_tick_index_nb(ticks, start, count, tick, zero_for_one)
@@ -218,7 +243,7 @@ def _swap_loop(pool, ticks, nets, start, count, known_low, known_high, zero_for_
     total_in = zero
     total_out = zero
     while remaining != zero and price != limit:
-        stop = _word_edge(tick, spacing, zero_for_one)
+        stop = word_edge_nb(tick, spacing, zero_for_one)
         initialised = False
         if index >= start and index < start + count:
             candidate = np.int64(ticks[index])

@@ -16,14 +16,44 @@ import numpy as np
 from numba import njit
 
 from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW
-from engine.amm.wide import constant, mul_128_64, mul_192_128_low, to_u128, to_u256
+from engine.amm.quotient import EST_MIDDLE, est_inverse_nb, est_wide, is_narrow_nb, quotient_192_nb
+from engine.amm.wide import (
+    limb1,
+    limb2,
+    limb3,
+    mul_128_64,
+    mul_192_128_low,
+    to_u128,
+    to_u192,
+    to_u256,
+)
 from engine.amm.wide_division import divide_256_nb
 
 PIPS = 1_000_000
 _PIPS = np.uint64(PIPS)
+_EST_PIPS = float(PIPS)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
-_max_reserve = constant(256, (1 << 112) - 1)
+_RESERVE_TOP = np.uint64(48)  # bits of a uint112's upper limb
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _divide(numerator, divisor, est_numerator, est_divisor):
+    """(floor of the quotient U256, whether there is a remainder) of a U256 by a U192 and their estimates."""
+    est_inverse = est_inverse_nb(est_divisor)
+    est_quotient = est_numerator * est_inverse
+    if est_quotient < EST_MIDDLE and limb2(divisor) == _ZERO and is_narrow_nb(to_u128(divisor)):
+        quotient, rest = quotient_192_nb(to_u192(numerator), to_u128(divisor), est_quotient, est_inverse)
+        return to_u256(quotient), rest != to_u128(_ZERO)
+    return divide_256_nb(numerator, to_u256(divisor))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _exceeds_reserve(amount, reserve):
+    """Whether a reserve grown by a U256 amount is above uint112."""
+    if limb2(amount) | limb3(amount) | (limb1(amount) >> _RESERVE_TOP):
+        return True
+    return limb1(to_u128(amount) + reserve) >> _RESERVE_TOP != _ZERO
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -39,12 +69,16 @@ def amount_out_nb(amount_in, reserve_in, reserve_out, fee_pips):
         return INSUFFICIENT_INPUT, zero
     if reserve_in == to_u128(_ZERO) or reserve_out == to_u128(_ZERO):
         return INSUFFICIENT_LIQUIDITY, zero
-    wide_reserve_in = to_u256(reserve_in)
-    if amount_in > _max_reserve() or wide_reserve_in + amount_in > _max_reserve():
+    if _exceeds_reserve(amount_in, reserve_in):
         return OVERFLOW, zero
-    kept = mul_128_64(to_u128(amount_in), _PIPS - np.uint64(fee_pips))
+    share = _PIPS - np.uint64(fee_pips)
+    kept = mul_128_64(to_u128(amount_in), share)
     denominator = mul_128_64(reserve_in, _PIPS) + kept
-    quotient, _ = divide_256_nb(mul_192_128_low(kept, reserve_out), to_u256(denominator))
+    est_kept = est_wide(to_u128(amount_in)) * np.float64(share)
+    est_denominator = est_wide(reserve_in) * _EST_PIPS + est_kept
+    quotient, _ = _divide(
+        mul_192_128_low(kept, reserve_out), denominator, est_kept * est_wide(reserve_out), est_denominator
+    )
     return OK, quotient
 
 
@@ -80,14 +114,19 @@ def _amount_in_fraction(amount_out, reserve_in, reserve_out, fee_pips):
     if reserve_in == to_u128(_ZERO) or amount_out >= to_u256(reserve_out):
         return INSUFFICIENT_LIQUIDITY, zero, False
     paid_out = to_u128(amount_out)
-    numerator = mul_192_128_low(mul_128_64(reserve_in, _PIPS), paid_out)
-    denominator = mul_128_64(reserve_out - paid_out, _PIPS - np.uint64(fee_pips))
-    quotient, has_remainder = divide_256_nb(numerator, to_u256(denominator))
+    share = _PIPS - np.uint64(fee_pips)
+    left = reserve_out - paid_out
+    quotient, has_remainder = _divide(
+        mul_192_128_low(mul_128_64(reserve_in, _PIPS), paid_out),
+        mul_128_64(left, share),
+        est_wide(reserve_in) * _EST_PIPS * est_wide(paid_out),
+        est_wide(left) * np.float64(share),
+    )
     return OK, quotient, has_remainder
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _bounded_input(amount_in, reserve_in):
-    if amount_in > _max_reserve() or to_u256(reserve_in) + amount_in > _max_reserve():
+    if _exceeds_reserve(amount_in, reserve_in):
         return OVERFLOW, to_u256(_ZERO)
     return OK, amount_in

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numba.core import types
 
 from engine.amm.wide import (
     constant,
-    instruction,
     leading_zeros,
     limb0,
     limb1,
@@ -24,6 +22,7 @@ from engine.amm.wide import (
     mul_128_128,
     mul_128_192,
     mul_256_256,
+    stay_whole,
     to_float,
     to_u128,
     to_u192,
@@ -47,17 +46,6 @@ _wad_squared = constant(256, WAD**2)
 _max_signed = constant(256, (1 << 255) - 1)
 
 
-@instruction
-def stand_alone(typingctx):
-    """Keep the function this is in out of its callers: a tenth of the code, and of the time to compile it."""
-
-    def codegen(context, builder, sig, args):
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def small_nb(value):
     """A non-negative machine integer as U256."""
@@ -73,7 +61,7 @@ def raise_if_nb(condition, fault):
 @njit(nogil=True, cache=True, error_model="numpy")
 def mul_nb(a, b, fault):
     """Unsigned product, checked."""
-    stand_alone()
+    stay_whole()
     if (limb2(a) | limb3(a) | limb2(b) | limb3(b)) == _ZERO:
         return mul_128_128(to_u128(a), to_u128(b))
     product = mul_256_256(a, b)
@@ -85,7 +73,7 @@ def mul_nb(a, b, fault):
 @njit(nogil=True, cache=True, error_model="numpy")
 def wrap_mul_nb(a, b):
     """Product modulo 2**256, of signed or unsigned factors."""
-    stand_alone()
+    stay_whole()
     return to_u256(mul_256_256(a, b))
 
 
@@ -105,7 +93,7 @@ def sub_nb(a, b, fault):
 @njit(nogil=True, cache=True, error_model="numpy")
 def div_small_nb(a, divisor):
     """Unsigned quotient by a non-zero uint64, digit by digit in registers."""
-    stand_alone()
+    stay_whole()
     shift = leading_zeros(divisor)
     normal = (divisor << shift,)
     v = reciprocal_1_nb(normal[0])
@@ -151,7 +139,7 @@ def _div_two_limbs(a, b):
 @njit(nogil=True, cache=True, error_model="numpy")
 def quotient_nb(a, b):
     """Unsigned quotient by a non-zero U256."""
-    stand_alone()
+    stay_whole()
     if limb2(b) | limb3(b):
         quotient, _ = divide_256_nb(a, b)
         return quotient
@@ -198,7 +186,7 @@ def positive_nb(a):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def signed_mul_nb(a, b, fault):
-    stand_alone()
+    stay_whole()
     product = mul_nb(magnitude_nb(a), magnitude_nb(b), fault)
     raise_if_nb(product > _max_signed(), fault)
     return minus_nb(product) if negative_nb(a) != negative_nb(b) else product
@@ -220,7 +208,7 @@ def signed_sub_nb(a, b, fault):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def signed_div_nb(a, b, fault):
-    stand_alone()
+    stay_whole()
     quotient = div_nb(magnitude_nb(a), magnitude_nb(b), fault)
     return minus_nb(quotient) if negative_nb(a) != negative_nb(b) else quotient
 
@@ -242,7 +230,7 @@ def _from_float(value):
 @njit(nogil=True, cache=True, error_model="numpy")
 def square_root_nb(value):
     """Floor of the square root of a U256: Newton's method from the float64 root."""
-    stand_alone()
+    stay_whole()
     zero = to_u256(_ZERO)
     if value == zero:
         return zero
@@ -272,7 +260,7 @@ def _bit_length(value):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _seven_steps(scaled):
     """The contracts' cube root as they compute it."""
-    stand_alone()
+    stay_whole()
     bits = _bit_length(scaled)
     log = bits - _ONE if bits else _ZERO
     root = to_u256(_ONE) << (log // _THREE)
@@ -322,7 +310,7 @@ def _scaled_cube_root(scaled):
 @njit(nogil=True, cache=True, error_model="numpy")
 def cube_root_nb(value):
     """The contracts' cube root of a U256 with 18 decimals, 18 decimals."""
-    stand_alone()
+    stay_whole()
     if value >= _wide_root_limit():
         return wrap_mul_nb(_scaled_cube_root(value), to_u256(np.uint64(10**12)))
     if value >= _root_limit():

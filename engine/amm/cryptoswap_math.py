@@ -24,7 +24,7 @@ from engine.amm.cryptoswap_arithmetic import (
     div_small_nb,
     mul_div_small_nb,
     mul_nb,
-    stand_alone,
+    stay_whole,
     sub_nb,
     wad_nb,
 )
@@ -70,7 +70,7 @@ def within_nb(value, whole, low, high, fault):
 @njit(nogil=True, cache=True, error_model="numpy")
 def step_d_nb(d, k0, total, mul1, mul2, coins, fault):
     """One Newton step for D, given the sum of the balances: (next D)."""
-    stand_alone()
+    stay_whole()
     slope = add_nb(total, mul_div_small_nb(total, mul2, _WAD, fault), fault)
     slope = add_nb(slope, div_nb(mul_nb(mul1, to_u256(coins), fault), k0, fault), fault)
     slope = sub_nb(slope, mul_div_small_nb(mul2, d, _WAD, fault), fault)
@@ -90,7 +90,7 @@ def solve_y_nb(a, gamma, d, y, k0_rest, sum_rest, tolerance, coins, fault):
 
     `k0_rest` is K0 without y, `sum_rest` the other balances' sum, `tolerance` the accepted last step.
     """
-    stand_alone()
+    stay_whole()
     hundred_trillion = np.uint64(10**14)
     for _ in range(255):
         before = y

@@ -28,6 +28,8 @@ from engine.amm.layout import (
 from engine.amm.wide import limb0, limb1, limb2, limb3, make_u128, make_u256, to_u256
 
 _ZERO = np.uint64(0)
+# Typed, so that numba does not compile each callee once per literal.
+_SELL, _BUY = np.bool_(True), np.bool_(False)
 
 
 class QuoteRefused(Exception):
@@ -71,7 +73,7 @@ def quote_in_nb(pools, row, zero_for_one, amount_in):
         status, amount_out = amount_out_nb(amount_in, reserve_in, reserve_out, pools.fee_pips[row])
         return np.int64(status), amount_out
     if kind == KIND_V3:
-        status, _, amount_out = _whole_swap(pools, row, zero_for_one, amount_in, True)
+        status, _, amount_out = _whole_swap(pools, row, zero_for_one, amount_in, _SELL)
         return np.int64(status), amount_out
     return np.int64(UNINITIALISED), to_u256(_ZERO)
 
@@ -85,7 +87,7 @@ def quote_out_nb(pools, row, zero_for_one, amount_out):
         status, amount_in = amount_in_nb(amount_out, reserve_in, reserve_out, pools.fee_pips[row])
         return np.int64(status), amount_in
     if kind == KIND_V3:
-        status, amount_in, _ = _whole_swap(pools, row, zero_for_one, amount_out, False)
+        status, amount_in, _ = _whole_swap(pools, row, zero_for_one, amount_out, _BUY)
         return np.int64(status), amount_in
     return np.int64(UNINITIALISED), to_u256(_ZERO)
 

@@ -24,10 +24,8 @@ import math
 
 import numpy as np
 from numba import njit
-from numba.core import types
 
 from engine.amm.wide import (
-    instruction,
     leading_zeros,
     limb0,
     limb1,
@@ -37,6 +35,7 @@ from engine.amm.wide import (
     make_u256,
     mul_128_128,
     mul_256_256,
+    stay_whole,
     to_float,
     to_u128,
     to_u256,
@@ -84,19 +83,6 @@ def set_nb(vector, k, value):
     set_limb(vector, at + 1, limb1(value))
     set_limb(vector, at + 2, limb2(value))
     set_limb(vector, at + 3, limb3(value))
-
-
-@instruction
-def stay_whole(typingctx):
-    """Keep the function that calls this out of its callers: inlined at each use, the divisions below would
-    make several times the machine code, and the wait for it. Such a function says forceinline=False, because
-    numba hands a caller's forceinline down to callees that do not."""
-
-    def codegen(context, builder, sig, args):
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=False)

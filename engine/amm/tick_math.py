@@ -17,6 +17,7 @@ from engine.amm.wide import (
     make_u128,
     make_u256,
     mul_128_128,
+    stay_whole,
     to_float,
     to_u128,
     to_u256,
@@ -60,9 +61,10 @@ _LOG_Q96 = 96 * math.log(2)
 _TICK_DOUBT = 1e-6
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def sqrt_ratio_at_tick_nb(tick):
     """sqrt(1.0001**tick) in Q96 as U256, for an int64 tick in [MIN_TICK, MAX_TICK] (not checked)."""
+    stay_whole()
     bits = np.uint64(tick if tick >= 0 else -tick)
     ratio = _two_to_128()
     if bits != _ZERO:

@@ -207,6 +207,19 @@ limb0, limb1, limb2, limb3, limb4, limb5, limb6, limb7 = (_limb_getter(k) for k 
 
 
 @instruction
+def stay_whole(typingctx):
+    """Keep the function that calls this out of its callers: a division inlined at each use makes several
+    times the machine code, and the wait for it. Such a function says forceinline=False, because numba hands a
+    caller's forceinline down to callees that do not."""
+
+    def codegen(context, builder, sig, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@instruction
 def leading_zeros(typingctx, value):
     """Leading zero bits of a uint64, as uint64; 64 for zero."""
 
@@ -262,7 +275,9 @@ def emit_product(b: ir.IRBuilder, x: list[ir.Value], y: list[ir.Value]) -> list[
     return [b.trunc(column, LIMB) for column in columns]
 
 
-def _multiplier(left_bits: int, right_bits: int, result_bits: int) -> Any:
+def multiplier(left_bits: int, right_bits: int, result_bits: int) -> Any:
+    """A compiled product of two widths; a result narrower than both together is modulo its width,
+    a wider one is extended by zeros."""
     left = BY_WIDTH.get(left_bits, types.uint64)
     right = BY_WIDTH.get(right_bits, types.uint64)
 
@@ -281,13 +296,13 @@ def _multiplier(left_bits: int, right_bits: int, result_bits: int) -> Any:
     return multiply
 
 
-mul_64_64 = _multiplier(64, 64, 128)
-mul_128_64 = _multiplier(128, 64, 192)
-mul_128_128 = _multiplier(128, 128, 256)
-mul_192_64 = _multiplier(192, 64, 256)
-mul_192_128_low = _multiplier(192, 128, 256)  # modulo 2**256
-mul_128_192 = _multiplier(128, 192, 320)
-mul_256_64 = _multiplier(256, 64, 320)
-mul_192_192 = _multiplier(192, 192, 384)
-mul_256_192 = _multiplier(256, 192, 512)
-mul_256_256 = _multiplier(256, 256, 512)
+mul_64_64 = multiplier(64, 64, 128)
+mul_128_64 = multiplier(128, 64, 192)
+mul_128_128 = multiplier(128, 128, 256)
+mul_192_64 = multiplier(192, 64, 256)
+mul_192_128_low = multiplier(192, 128, 256)  # modulo 2**256
+mul_128_192 = multiplier(128, 192, 320)
+mul_256_64 = multiplier(256, 64, 320)
+mul_192_192 = multiplier(192, 192, 384)
+mul_256_192 = multiplier(256, 192, 512)
+mul_256_256 = multiplier(256, 256, 512)

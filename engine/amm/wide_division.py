@@ -15,6 +15,7 @@ from engine.amm.wide import (
     limb5,
     limb6,
     limb7,
+    stay_whole,
     to_u256,
     to_u320,
     to_u512,
@@ -160,9 +161,10 @@ def _divisor_shift(divisor, limbs):
     return leading_zeros(limb4(divisor))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def divide_512_nb(numerator, divisor):
     """U512 by non-zero U320: (floor of the quotient as U512, whether there is a remainder)."""
+    stay_whole()
     limbs = _limb_count_5(divisor)
     length = _limb_count_8(numerator) - limbs + 1
     if length <= 0:
@@ -177,9 +179,10 @@ def divide_512_nb(numerator, divisor):
     return read_512(quotient), rest != _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def divide_256_nb(numerator, divisor):
     """U256 by non-zero U256: (floor of the quotient, whether there is a remainder)."""
+    stay_whole()
     wide_divisor = to_u320(divisor)
     limbs = _limb_count_5(wide_divisor)
     length = _limb_count_5(to_u320(numerator)) - limbs + 1
@@ -194,9 +197,10 @@ def divide_256_nb(numerator, divisor):
     return read_256(quotient), rest != _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
 def divide_by_limb_nb(numerator, divisor):
     """U320 by a non-zero uint64: (floor of the quotient as U320, whether there is a remainder)."""
+    stay_whole()
     shift = leading_zeros(divisor)
     length = _limb_count_5(numerator)
     digits = stack_limbs(6)
