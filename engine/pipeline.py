@@ -126,7 +126,8 @@ class Pipeline:
         rows = self._rows(changed, added) if self._searched_all else None
         found = await asyncio.to_thread(line.finder.find, rows, block, conditions.costs, line.per_block)
         self._searched_all = True
-        self._carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
+        carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
+        self._carried = {row for first in carried for row in line.market.rows_of(first)}
         approved = self._assess(found, self._with_in_flight(conditions.view))
         simulated, submitted = await self._carry_out(approved, block, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
@@ -142,13 +143,13 @@ class Pipeline:
         unwound = np.zeros(0, np.int32)
         if block.parent_hash != head.hash:
             unwound = line.market.rewind(block.parent_hash)
-        decoded = decode(raw.logs, line.market.pool_row)
+        decoded = decode(raw.logs, line.market.pool_row, line.market.pools, line.market.hubs)
         known_bad = set(line.market.quarantined)
         for row, reason in decoded.hostile:
             line.market.quarantine(row, reason)
         changed = line.market.apply(block, decoded.events)
         for row in line.market.quarantined.keys() - known_bad:
-            line.publish(PoolQuarantined(block, line.market.pools[row].address, line.market.quarantined[row]))
+            line.publish(PoolQuarantined(block, line.market.pools[row].key, line.market.quarantined[row]))
         depth = head.number - block.number + 1
         line.publish(BlockApplied(block, len(changed), max(depth, 0)))
         return np.union1d(changed, unwound).astype(np.int32)

@@ -294,7 +294,7 @@ def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
     revert (or an unknown tick) and its amounts mean nothing.
     """
     spacing = np.int64(pools.tick_spacing[row])
-    fee_pips = np.uint64(pools.fee_pips[row])
+    fee_pips = np.uint64(pools.fee_pips[row, 0 if zero_for_one else 1])
     is_v3 = pools.kind[row] == KIND_V3
     return swap_at_nb(pools, row, is_v3, spacing, fee_pips, zero_for_one, amount, exact_in, limit)
 

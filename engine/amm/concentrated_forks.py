@@ -30,14 +30,18 @@ from engine.amm.concentrated import (
     pool_price_nb,
     swap_at_nb,
 )
-from engine.amm.layout import INSUFFICIENT_LIQUIDITY, MAX_TICK, MIN_TICK, OK, OVERFLOW, PARTIAL
+from engine.amm.layout import (
+    INSUFFICIENT_LIQUIDITY,
+    MAX_TICK,
+    MIN_TICK,
+    OK,
+    OVERFLOW,
+    PARTIAL,
+    TICK_LIST,
+    V4,
+)
 from engine.amm.v4_fees import PIPS
 from engine.amm.wide import constant, limb0, limb1, limb2, limb3, make_u128, make_u256, to_float, to_u256
-
-# What a fork changes in V3's loop.
-TICK_WORDS = 0  # nothing but where the fee comes from: V3, Slipstream, Algebra V1
-TICK_LIST = 1  # no stops at the edges of 256-tick words: Algebra V2 and Integral
-V4 = 2
 
 _PIPS = np.uint64(PIPS)
 _ZERO = np.uint64(0)
@@ -62,7 +66,7 @@ def _reserve_overflows(pools, row, zero_for_one, amount_in):
 def fork_swap_nb(pools, row, rules, fee_pips, zero_for_one, amount, exact_in, limit):
     """A swap by the rules of a fork at the given fee, from the state of `row`: the six values of `swap_nb`.
 
-    `rules` is one of TICK_WORDS, TICK_LIST, V4. `fee_pips` is unsigned, 1e-6 of the input, what the contract
+    `rules` is TICK_WORDS, TICK_LIST or V4. `fee_pips` is unsigned, 1e-6 of the input, what the contract
     will charge; for V4 that is `v4_fee_nb`. `limit` U256 is the sqrt price limit. OVERFLOW where the fork
     reverts for its own reasons: a fee of 1e6 or more (V4: above 1e6, or an output asked for while all input
     would be fee), a V4 delta outside int128, or with TICK_LIST a reserve above uint128 (the row's reserves

@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 
 from engine.amm.concentrated import cross_liquidity_nb, first_tick_index_nb
+from engine.amm.concentrated_forks import est_fork_out_nb
+from engine.amm.family_quote import est_family_nb
 from engine.amm.layout import KIND_V2, KIND_V3, MAX_TICK, MIN_TICK
 from engine.amm.wide import make_u128, to_float
 
@@ -42,7 +44,7 @@ def est_sqrt_price_nb(pools, row):
 def est_rate_nb(pools, row, zero_for_one):
     """Marginal output per input after the fee, float64; 0 when the pool cannot trade at its present price
     (empty, uninitialised, or without active liquidity)."""
-    kept = 1.0 - np.float64(pools.fee_pips[row]) * 1e-6
+    kept = 1.0 - np.float64(pools.fee_pips[row, 0 if zero_for_one else 1]) * 1e-6
     kind = pools.kind[row]
     if kind == KIND_V2:
         reserve0 = _float_2(pools.reserves[row, 0, 0], pools.reserves[row, 0, 1])
@@ -55,7 +57,30 @@ def est_rate_nb(pools, row, zero_for_one):
         if price <= 0.0 or _float_2(pools.liquidity[row, 0], pools.liquidity[row, 1]) <= 0.0:
             return 0.0
         return kept * (price * price if zero_for_one else 1.0 / (price * price))
-    return 0.0
+    return est_family_nb(pools, row, zero_for_one, 0.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def est_out_nb(pools, row, zero_for_one, amount):
+    """Float twin of the exact-in quote, base units: (output, input used), whatever the family.
+
+    The input used is less than `amount` where a V3 pool's known ticks end first; the output is 0 where the
+    pool cannot trade.
+    """
+    kind, fee_pips = pools.kind[row], pools.fee_pips[row, 0 if zero_for_one else 1]
+    if kind == KIND_V2:
+        side = 0 if zero_for_one else 1
+        reserve_in = _float_2(pools.reserves[row, side, 0], pools.reserves[row, side, 1])
+        reserve_out = _float_2(pools.reserves[row, 1 - side, 0], pools.reserves[row, 1 - side, 1])
+        net = amount * (1.0 - np.float64(fee_pips) * 1e-6)
+        if reserve_in <= 0.0 or not net > 0.0:
+            return 0.0, 0.0
+        return net * reserve_out / (reserve_in + net), amount
+    if kind == KIND_V3:
+        return est_fork_out_nb(pools, row, zero_for_one, amount, fee_pips)
+    if not amount > 0.0:
+        return 0.0, 0.0
+    return est_family_nb(pools, row, zero_for_one, amount), amount
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -77,7 +102,7 @@ def est_segments_nb(pools, row, zero_for_one, segments):
     reserve out, greatest gross input of this segment, output for it). Ranges without liquidity are left out.
     A trade may need more than N segments. The last one of a V3 pool ends where the known ticks end.
     """
-    kept = 1.0 - np.float64(pools.fee_pips[row]) * 1e-6
+    kept = 1.0 - np.float64(pools.fee_pips[row, 0 if zero_for_one else 1]) * 1e-6
     capacity = segments.shape[0]
     kind = pools.kind[row]
     if capacity == 0 or (kind != KIND_V2 and kind != KIND_V3):

@@ -1,6 +1,7 @@
 """Pool state as arrays: the one memory layout the kernels read and the market writes.
 
-A pool is a row. Integers wider than 64 bits are rows of little-endian `uint64` limbs: two for reserves,
+A row is one pair of tokens of one pool: a pool of n tokens has n (n - 1) / 2 consecutive rows, which share
+its state. Integers wider than 64 bits are rows of little-endian `uint64` limbs: two for reserves,
 liquidity and liquidityNet (two's complement), four for sqrt prices and amounts.
 """
 
@@ -14,7 +15,31 @@ from numpy.typing import NDArray
 
 KIND_EMPTY = 0
 KIND_V2 = 1
-KIND_V3 = 2
+KIND_V3 = 2  # and every fork, by `rules`
+# The state of these is a slice of words; they are called through `PoolArrays.calls` (engine.amm.families).
+KIND_SOLIDLY = 3
+KIND_CURVE_STABLE = 4
+KIND_TWOCRYPTO = 5
+KIND_TRICRYPTO = 6
+KIND_BALANCER_V2_WEIGHTED = 7
+KIND_BALANCER_V2_STABLE = 8
+KIND_BALANCER_V3_WEIGHTED = 9
+KIND_BALANCER_V3_STABLE = 10
+KIND_ERC4626 = 11
+KIND_WSTETH = 12
+KIND_WETH = 13
+KIND_COUNT = 14
+
+# `rules` of a KIND_V3 row: what a fork changes in V3's loop (engine.amm.concentrated_forks).
+TICK_WORDS = 0  # nothing but where the fee comes from: V3, Slipstream, Algebra V1
+TICK_LIST = 1  # no stops at the edges of 256-tick words: Algebra V2 and Integral
+V4 = 2
+# `rules` of a KIND_V2 row.
+FLOORED_FEE = 1  # the swap floors the fee in 1e-5 before its check (engine.amm.directional_fee)
+
+# Addresses of compiled families in this process, [kind, CALL_*]; zero until `families.table.make_ready`.
+CALL_QUOTE, CALL_ESTIMATE = 0, 1
+CALLS: NDArray[np.uint64] = np.zeros((KIND_COUNT, 2), np.uint64)
 
 # What a quote answers besides its amounts.
 OK = 0
@@ -42,6 +67,10 @@ EVENT_V3_SWAP = 2
 EVENT_V3_MINT = 3
 EVENT_V3_BURN = 4
 EVENT_V3_INITIALIZE = 5
+EVENT_SOLIDLY_SYNC = 6
+EVENT_FEES = 7
+EVENT_PROTOCOL_FEE = 8
+EVENT_SWAP_FEE = 9
 
 MIN_TICK = -887272
 MAX_TICK = 887272
@@ -63,7 +92,11 @@ class PoolArrays(NamedTuple):
     kind: NDArray[np.uint8]  # [P] KIND_*
     token0: NDArray[np.int32]  # [P] token row
     token1: NDArray[np.int32]  # [P] token row
-    fee_pips: NDArray[np.uint32]  # [P] 1e-6 of the input, below 1e6
+    group: NDArray[np.int32]  # [P] first row of the pool; a cycle uses a group once
+    coin0: NDArray[np.uint8]  # [P] token0's place among the contract's coins
+    coin1: NDArray[np.uint8]  # [P] token1's
+    fee_pips: NDArray[np.uint32]  # [P, 2] 1e-6 of the input, for selling token0 and token1; V2 and V3 kinds
+    rules: NDArray[np.uint8]  # [P] variant within the kind
     reserves: NDArray[np.uint64]  # [P, 2, 2] V2 reserve0 and reserve1, uint112
     sqrt_price: NDArray[np.uint64]  # [P, 4] V3 sqrtPriceX96, uint160; zero before Initialize
     liquidity: NDArray[np.uint64]  # [P, 2] V3 active liquidity, uint128
@@ -76,13 +109,20 @@ class PoolArrays(NamedTuple):
     arena_tick: NDArray[np.int32]  # [T]
     arena_net: NDArray[np.uint64]  # [T, 2] liquidityNet, int128 two's complement
     arena_gross: NDArray[np.uint64]  # [T, 2] liquidityGross, uint128; not read by quotes, kept for burns
+    words: NDArray[np.uint64]  # [W] exact state of all other kinds, one slice per pool
+    word_start: NDArray[np.int64]  # [P] first word of the pool's slice
+    word_count: NDArray[np.int32]  # [P] its length
+    clock: NDArray[np.uint64]  # [1] timestamp of the block to trade in, seconds
+    calls: NDArray[np.uint64]  # [KIND_COUNT, 2] CALLS
 
 
 class StateEvents(NamedTuple):
     """One block's pool events in log order, n rows.
 
-    `a`: Sync reserve0 | Swap and Initialize sqrt price | Mint and Burn liquidity amount.
-    `b`: Sync reserve1 | Swap liquidity. `tick_lower`: Mint and Burn lower tick | Swap and Initialize tick.
+    `a`: Sync reserve0 | Swap and Initialize sqrt price | Mint and Burn liquidity amount | fees: pips for
+    selling token0 | V4's protocol fee (both directions, 24 bits) | the fee a V4 swap was charged, pips.
+    `b`: Sync reserve1 | Swap liquidity | fees: pips for selling token1.
+    `tick_lower`: Mint and Burn lower tick | Swap and Initialize tick | swap fee: 1 when token0 was sold.
     """
 
     kind: NDArray[np.uint8]  # [n] EVENT_*
@@ -93,14 +133,18 @@ class StateEvents(NamedTuple):
     tick_upper: NDArray[np.int32]  # [n]
 
 
-def allocate(pool_capacity: int, tick_capacity: int) -> PoolArrays:
-    """Empty arrays for that many pools and ticks. A fresh row is KIND_EMPTY with the whole range known."""
+def allocate(pool_capacity: int, tick_capacity: int, word_capacity: int = 0) -> PoolArrays:
+    """Empty arrays for that many pools, ticks and words; a fresh row is KIND_EMPTY, the whole range known."""
     pools, ticks = pool_capacity, tick_capacity
     return PoolArrays(
         kind=np.zeros(pools, np.uint8),
         token0=np.zeros(pools, np.int32),
         token1=np.zeros(pools, np.int32),
-        fee_pips=np.zeros(pools, np.uint32),
+        group=np.arange(pools, dtype=np.int32),
+        coin0=np.zeros(pools, np.uint8),
+        coin1=np.ones(pools, np.uint8),
+        fee_pips=np.zeros((pools, 2), np.uint32),
+        rules=np.zeros(pools, np.uint8),
         reserves=np.zeros((pools, 2, 2), np.uint64),
         sqrt_price=np.zeros((pools, 4), np.uint64),
         liquidity=np.zeros((pools, 2), np.uint64),
@@ -113,13 +157,19 @@ def allocate(pool_capacity: int, tick_capacity: int) -> PoolArrays:
         arena_tick=np.zeros(ticks, np.int32),
         arena_net=np.zeros((ticks, 2), np.uint64),
         arena_gross=np.zeros((ticks, 2), np.uint64),
+        words=np.zeros(word_capacity, np.uint64),
+        word_start=np.zeros(pools, np.int64),
+        word_count=np.zeros(pools, np.int32),
+        clock=np.zeros(1, np.uint64),
+        calls=CALLS,
     )
 
 
 def grow(pools: PoolArrays, pool_capacity: int, tick_capacity: int) -> PoolArrays:
     """A copy with at least the given capacities; existing rows keep their index and contents."""
-    larger = allocate(max(pool_capacity, len(pools.kind)), max(tick_capacity, len(pools.arena_tick)))
-    for name in PoolArrays._fields:
+    ticks = max(tick_capacity, len(pools.arena_tick))
+    larger = allocate(max(pool_capacity, len(pools.kind)), ticks, len(pools.words))
+    for name in PoolArrays._fields[:-1]:
         old: NDArray = getattr(pools, name)
         new: NDArray = getattr(larger, name)
         new[: len(old)] = old
@@ -127,9 +177,9 @@ def grow(pools: PoolArrays, pool_capacity: int, tick_capacity: int) -> PoolArray
 
 
 def copy_pools(pools: PoolArrays) -> PoolArrays:
-    """A deep copy, sharing no memory."""
-    copies: list[Any] = [array.copy() for array in pools]
-    return PoolArrays(*copies)
+    """A deep copy, sharing nothing but the table of compiled families."""
+    copies: list[Any] = [array.copy() for array in pools[:-1]]
+    return PoolArrays(*copies, pools.calls)
 
 
 def allocate_events(count: int) -> StateEvents:

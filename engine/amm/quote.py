@@ -7,11 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from engine.amm.concentrated import highest_limit_nb, lowest_limit_nb, swap_nb
+from engine.amm.concentrated import swap_nb
+from engine.amm.concentrated_forks import fork_quote_nb
 from engine.amm.constant_product import amount_in_nb, amount_out_nb
+from engine.amm.directional_fee import directional_amount_in_nb
+from engine.amm.family_quote import family_quote_nb
 from engine.amm.layout import (
+    FLOORED_FEE,
     INSUFFICIENT_INPUT,
-    INSUFFICIENT_LIQUIDITY,
     KIND_V2,
     KIND_V3,
     MAX_SQRT_RATIO,
@@ -20,7 +23,6 @@ from engine.amm.layout import (
     OVERFLOW,
     PARTIAL,
     STATUS_NAMES,
-    UNINITIALISED,
     PoolArrays,
     int_to_limbs,
     limbs_to_int,
@@ -30,6 +32,7 @@ from engine.amm.wide import limb0, limb1, limb2, limb3, make_u128, make_u256, to
 _ZERO = np.uint64(0)
 # Typed, so that numba does not compile each callee once per literal.
 _SELL, _BUY = np.bool_(True), np.bool_(False)
+_PIPS_PER_UNIT = np.uint64(10)  # of a fee in 1e-5
 
 
 class QuoteRefused(Exception):
@@ -53,43 +56,38 @@ def reserves_nb(pools, row, zero_for_one):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _whole_swap(pools, row, zero_for_one, amount, exact_in):
-    """A V3 swap without a price limit: running dry is INSUFFICIENT_LIQUIDITY."""
-    limit = lowest_limit_nb() if zero_for_one else highest_limit_nb()
-    status, amount_in, amount_out, _, _, _ = swap_nb(pools, row, zero_for_one, amount, exact_in, limit)
-    if status == PARTIAL:
-        status = np.int64(INSUFFICIENT_LIQUIDITY)
-    return status, amount_in, amount_out
-
-
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def quote_in_nb(pools, row, zero_for_one, amount_in):
     """Exact-in: (status int64, amount out U256) for `amount_in` U256 of token0 if `zero_for_one`, of token1
     otherwise. A V3 pool that runs dry is INSUFFICIENT_LIQUIDITY with what it would still pay."""
-    kind = pools.kind[row]
+    kind, fee_pips = pools.kind[row], pools.fee_pips[row, 0 if zero_for_one else 1]
     if kind == KIND_V2:
         reserve_in, reserve_out = reserves_nb(pools, row, zero_for_one)
-        status, amount_out = amount_out_nb(amount_in, reserve_in, reserve_out, pools.fee_pips[row])
+        status, amount_out = amount_out_nb(amount_in, reserve_in, reserve_out, fee_pips)
+        if status == OK and pools.rules[row] == FLOORED_FEE and amount_out == to_u256(_ZERO):
+            status = INSUFFICIENT_INPUT
         return np.int64(status), amount_out
     if kind == KIND_V3:
-        status, _, amount_out = _whole_swap(pools, row, zero_for_one, amount_in, _SELL)
-        return np.int64(status), amount_out
-    return np.int64(UNINITIALISED), to_u256(_ZERO)
+        return fork_quote_nb(pools, row, pools.rules[row], fee_pips, zero_for_one, amount_in, _SELL)
+    return family_quote_nb(pools, row, zero_for_one, amount_in, _SELL)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def quote_out_nb(pools, row, zero_for_one, amount_out):
-    """Exact-out: (status int64, amount in U256) that buys exactly `amount_out` U256."""
-    kind = pools.kind[row]
+    """Exact-out: (status int64, amount in U256) that buys exactly `amount_out` U256; the least that buys at
+    least so much, where the protocol has no exact-out swap."""
+    kind, fee_pips = pools.kind[row], pools.fee_pips[row, 0 if zero_for_one else 1]
     if kind == KIND_V2:
         reserve_in, reserve_out = reserves_nb(pools, row, zero_for_one)
-        status, amount_in = amount_in_nb(amount_out, reserve_in, reserve_out, pools.fee_pips[row])
+        if pools.rules[row] == FLOORED_FEE:
+            fee = np.uint64(fee_pips) // _PIPS_PER_UNIT
+            status, amount_in = directional_amount_in_nb(amount_out, reserve_in, reserve_out, fee)
+        else:
+            status, amount_in = amount_in_nb(amount_out, reserve_in, reserve_out, fee_pips)
         return np.int64(status), amount_in
     if kind == KIND_V3:
-        status, amount_in, _ = _whole_swap(pools, row, zero_for_one, amount_out, _BUY)
-        return np.int64(status), amount_in
-    return np.int64(UNINITIALISED), to_u256(_ZERO)
+        return fork_quote_nb(pools, row, pools.rules[row], fee_pips, zero_for_one, amount_out, _BUY)
+    return family_quote_nb(pools, row, zero_for_one, amount_out, _BUY)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")

@@ -114,7 +114,7 @@ class ConditionsReader:
             venues={venue.name: venue.enabled for venue in registry.venues},
             # Only pools whose CREATE2 address and code were proved are ever read into the market.
             proven_pools=market.pool_row.keys(),
-            quarantined={market.pools[row].address: why for row, why in market.quarantined.items()},
+            quarantined={market.pools[row].key: why for row, why in market.quarantined.items()},
             allowed_tokens=self._allowed,
             decimals={token.address: token.decimals for token in market.tokens},
             feeds=feeds,

@@ -30,7 +30,7 @@ def warm_kernels() -> None:
     finder = Finder(market, tokens[:1], max_hops=3)
     finder.find(None, _BLOCK)
     # The incremental search after a block is a path of its own.
-    changed = market.apply(_CHILD, decode([], market.pool_row).events)
+    changed = market.apply(_CHILD, decode([], market.pool_row, market.pools, market.hubs).events)
     finder.find(changed, _CHILD)
 
 

@@ -170,7 +170,7 @@ async def _follow(run: Run, session: Session, records: Records, telemetry: Telem
         chain_id=settings.chain.chain_id,
         operator=session.operator,
         router=session.deployment.router,
-        pools=len(session.market.pools),
+        pools=session.market.pool_count,
         refused_pools=len(session.refused),
         ledger_restored=level.added + level.corrected,
         in_flight=len(session.sender.tracker.in_flight) if session.sender else 0,

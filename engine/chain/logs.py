@@ -6,48 +6,55 @@ it claims names its pool, so that the pool can be quarantined, and none of that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from engine.amm.layout import (
-    EVENT_V2_SYNC,
-    EVENT_V3_BURN,
-    EVENT_V3_INITIALIZE,
-    EVENT_V3_MINT,
-    EVENT_V3_SWAP,
-    MAX_SQRT_RATIO,
-    MAX_TICK,
-    MIN_SQRT_RATIO,
-    MIN_TICK,
-    StateEvents,
-    ints_to_limbs,
+from engine.amm.layout import StateEvents, ints_to_limbs
+from engine.chain.events import (
+    APPROVAL,
+    EVENTS,
+    MANAGER_EVENTS,
+    OWN_EVENTS,
+    TRANSFER,
+    TRANSFER_SHARES,
+    Fields,
+    Malformed,
+    address_of,
+    exactly,
+    signed24,
+    topic_count,
+    unsigned,
+    word_of,
+    words_of,
 )
+from engine.chain.touches import TOUCH_TOPICS
 from engine.chain.wire import topic
 from engine.domain.market import PoolRecord, Protocol, Venue
 from engine.domain.provenance import is_genuine
 
-SYNC = topic("Sync(uint112,uint112)")
-V3_SWAP = topic("Swap(address,address,int256,int256,uint160,uint128,int24)")
-PANCAKE_V3_SWAP = topic("Swap(address,address,int256,int256,uint160,uint128,int24,uint128,uint128)")
-V3_MINT = topic("Mint(address,address,int24,int24,uint128,uint256,uint256)")
-V3_BURN = topic("Burn(address,int24,int24,uint128,uint256,uint256)")
-V3_INITIALIZE = topic("Initialize(uint160,int24)")
 PAIR_CREATED = topic("PairCreated(address,address,address,uint256)")
 POOL_CREATED = topic("PoolCreated(address,address,uint24,int24,address)")
-TRANSFER = topic("Transfer(address,address,uint256)")
 
-STATE_TOPICS = (SYNC, V3_SWAP, PANCAKE_V3_SWAP, V3_MINT, V3_BURN, V3_INITIALIZE)
+STATE_TOPICS = (*EVENTS, *TOUCH_TOPICS)
 CREATION_TOPICS = (PAIR_CREATED, POOL_CREATED)
 
-# Fields of one event: kind, a, b, tick_lower, tick_upper.
-_Fields = tuple[int, int, int, int, int]
-
-
-class _Malformed(Exception):
-    """The log cannot be what its first topic says."""
+# Families whose logs do not carry their state: any log that may change it says only that it must be read.
+READ_AGAIN = frozenset(
+    (
+        Protocol.CURVE_STABLESWAP,
+        Protocol.CURVE_CRYPTOSWAP,
+        Protocol.BALANCER_V2_WEIGHTED,
+        Protocol.BALANCER_V2_STABLE,
+        Protocol.BALANCER_V3_WEIGHTED,
+        Protocol.BALANCER_V3_STABLE,
+        Protocol.ERC4626,
+        Protocol.WSTETH,
+    )
+)
+_NO_ADDRESS = "0x" + "00" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +62,14 @@ class Decoded:
     """One block's logs, decoded.
 
     `events`: state events of known pools, in log order. `unknown`: state logs from pools we do not follow.
-    `hostile`: (pool row, reason) of pools whose logs are malformed; their events are left out.
+    `hostile`: (pool row, reason) of pools whose logs are malformed; their events are left out. `touched`:
+    first rows of pools whose logs say that they changed, but not how: they must be read at this block.
     """
 
     events: StateEvents
     unknown: int
     hostile: list[tuple[int, str]]
+    touched: frozenset[int] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,37 +80,90 @@ class Creations:
     refused: list[tuple[str, str]]
 
 
-def decode(logs: Iterable[Mapping[str, Any]], pool_row: Mapping[str, int]) -> Decoded:
-    """Decode one block's logs, given in log-index order. `pool_row` maps lower-case address to row."""
-    rows: list[int] = []
-    fields: list[_Fields] = []
-    hostile: dict[int, str] = {}
-    unknown = 0
+def decode(
+    logs: Iterable[Mapping[str, Any]],
+    pool_row: Mapping[str, int],
+    pools: Sequence[PoolRecord] = (),
+    hubs: Mapping[str, Mapping[str, int]] = {},
+) -> Decoded:
+    """Decode one block's logs, given in log-index order.
+
+    `pool_row` maps a pool's lower-case address to its first row, `pools` are the records by row, `hubs` the
+    rows of pools that other contracts log for, by contract and first indexed word (as in the market).
+    """
+    found = _Found()
     for log in logs:
         topics = log.get("topics")
         if not isinstance(topics, list) or not topics or not isinstance(topics[0], str):
             continue
-        decoder = _DECODERS.get(topics[0])
-        if decoder is None:
-            continue
         emitter = log.get("address")
-        row = pool_row.get(emitter.lower()) if isinstance(emitter, str) else None
+        emitter = emitter.lower() if isinstance(emitter, str) else ""
+        row, is_hub = _subject(emitter, topics, pool_row, hubs)
         if row is None:
-            unknown += 1
-            continue
-        if row in hostile:
-            continue
+            found.unknown += topics[0] in OWN_EVENTS or topics[0] in MANAGER_EVENTS
+        elif pools and pools[row].protocol in READ_AGAIN:
+            if _may_change_state(topics):
+                found.touched.add(row)
+        elif topics[0] in EVENTS:
+            found.take(row, is_hub, topics, log.get("data"))
+    return found.decoded()
+
+
+def _subject(
+    emitter: str,
+    topics: list[Any],
+    pool_row: Mapping[str, int],
+    hubs: Mapping[str, Mapping[str, int]],
+) -> tuple[int | None, bool]:
+    """(row of the pool a log is about, whether another contract logged it)."""
+    hub = hubs.get(emitter)
+    if hub is not None:
+        word = topics[1].lower() if len(topics) > 1 and isinstance(topics[1], str) else ""
+        row = hub.get(word, hub.get(""))
+        if row is not None:
+            return row, True
+    return pool_row.get(emitter), False
+
+
+def _may_change_state(topics: list[Any]) -> bool:
+    """Transfers and approvals of a pool's own token do not, but a mint or a burn does."""
+    if topics[0] == TRANSFER:
+        return _NO_ADDRESS in topics[1:3]
+    return topics[0] not in (APPROVAL, TRANSFER_SHARES)
+
+
+class _Found:
+    """What has been decoded of a block so far."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.fields: list[Fields] = []
+        self.hostile: dict[int, str] = {}
+        self.touched: set[int] = set()
+        self.unknown = 0
+
+    def take(self, row: int, is_hub: bool, topics: list[Any], data: Any) -> None:
+        if row in self.hostile:
+            return
+        decoder = (MANAGER_EVENTS if is_hub else OWN_EVENTS).get(topics[0])
+        if decoder is None:
+            self.hostile[row] = "malformed log: an event of another protocol"
+            return
         try:
-            decoded = decoder(topics, _words(log.get("data")))
-        except _Malformed as error:
-            hostile[row] = f"malformed log: {error}"
-            continue
-        rows.append(row)
-        fields.append(decoded)
-    if hostile:
-        kept = [at for at, row in enumerate(rows) if row not in hostile]
-        rows, fields = [rows[at] for at in kept], [fields[at] for at in kept]
-    return Decoded(_events(rows, fields), unknown, list(hostile.items()))
+            decoded = decoder(topics, words_of(data))
+        except Malformed as error:
+            self.hostile[row] = f"malformed log: {error}"
+            return
+        self.rows.extend([row] * len(decoded))
+        self.fields.extend(decoded)
+
+    def decoded(self) -> Decoded:
+        rows, fields = self.rows, self.fields
+        if self.hostile:
+            kept = [at for at, row in enumerate(rows) if row not in self.hostile]
+            rows, fields = [rows[at] for at in kept], [fields[at] for at in kept]
+        hostile = list(self.hostile.items())
+        return Decoded(_events(rows, fields), self.unknown, hostile, frozenset(self.touched))
 
 
 def decode_creations(logs: Iterable[Mapping[str, Any]], venues: Sequence[Venue]) -> Creations:
@@ -116,8 +178,8 @@ def decode_creations(logs: Iterable[Mapping[str, Any]], venues: Sequence[Venue])
         if venue is None or not isinstance(topics, list) or not topics or topics[0] not in CREATION_TOPICS:
             continue
         try:
-            pool = _created_pool(venue, topics, _words(log.get("data")))
-        except _Malformed as error:
+            pool = _created_pool(venue, topics, words_of(log.get("data")))
+        except Malformed as error:
             found.refused.append((venue.factory, f"malformed creation log of {venue.name}: {error}"))
             continue
         if is_genuine(venue, pool):
@@ -140,154 +202,35 @@ def token_delta(logs: Iterable[Mapping[str, Any]], token: str, account: str) -> 
         if str(log.get("address")).lower() != token:
             continue
         try:
-            words = _words(log.get("data"))
-            sender, receiver = _address(_word(topics[1])), _address(_word(topics[2]))
-            (amount,) = _exactly(words, 1)
-        except _Malformed:
+            words = words_of(log.get("data"))
+            sender, receiver = address_of(word_of(topics[1])), address_of(word_of(topics[2]))
+            (amount,) = exactly(words, 1)
+        except Malformed:
             continue
         total += int.from_bytes(amount, "big") * ((receiver == account) - (sender == account))
     return total
 
 
-def _sync(topics: list[Any], words: list[bytes]) -> _Fields:
-    _topic_count(topics, 1)
-    reserve0, reserve1 = _exactly(words, 2)
-    return EVENT_V2_SYNC, _unsigned(reserve0, 112), _unsigned(reserve1, 112), 0, 0
-
-
-def _v3_swap(topics: list[Any], words: list[bytes]) -> _Fields:
-    _topic_count(topics, 3)
-    _, _, price, liquidity, tick = _exactly(words, 5)
-    return EVENT_V3_SWAP, _price(price), _unsigned(liquidity, 128), _tick(tick), 0
-
-
-def _pancake_v3_swap(topics: list[Any], words: list[bytes]) -> _Fields:
-    _topic_count(topics, 3)
-    _, _, price, liquidity, tick, _, _ = _exactly(words, 7)
-    return EVENT_V3_SWAP, _price(price), _unsigned(liquidity, 128), _tick(tick), 0
-
-
-def _v3_mint(topics: list[Any], words: list[bytes]) -> _Fields:
-    _, amount, _, _ = _exactly(words, 4)
-    return (EVENT_V3_MINT, _unsigned(amount, 128), 0, *_range(topics))
-
-
-def _v3_burn(topics: list[Any], words: list[bytes]) -> _Fields:
-    amount, _, _ = _exactly(words, 3)
-    return (EVENT_V3_BURN, _unsigned(amount, 128), 0, *_range(topics))
-
-
-def _v3_initialize(topics: list[Any], words: list[bytes]) -> _Fields:
-    _topic_count(topics, 1)
-    price, tick = _exactly(words, 2)
-    return EVENT_V3_INITIALIZE, _price(price), 0, _tick(tick), 0
-
-
-_DECODERS: dict[str, Callable[[list[Any], list[bytes]], _Fields]] = {
-    SYNC: _sync,
-    V3_SWAP: _v3_swap,
-    PANCAKE_V3_SWAP: _pancake_v3_swap,
-    V3_MINT: _v3_mint,
-    V3_BURN: _v3_burn,
-    V3_INITIALIZE: _v3_initialize,
-}
-
-
 def _created_pool(venue: Venue, topics: list[Any], words: list[bytes]) -> PoolRecord:
     if venue.protocol is Protocol.UNISWAP_V2:
         if topics[0] != PAIR_CREATED:
-            raise _Malformed("not a PairCreated log")
-        _topic_count(topics, 3)
-        pool, _ = _exactly(words, 2)
+            raise Malformed("not a PairCreated log")
+        topic_count(topics, 3)
+        pool, _ = exactly(words, 2)
         fee_pips, spacing = venue.fee_pips or 3000, 0
     else:
         if topics[0] != POOL_CREATED:
-            raise _Malformed("not a PoolCreated log")
-        _topic_count(topics, 4)
-        spacing_word, pool = _exactly(words, 2)
-        fee_pips, spacing = _unsigned(_word(topics[3]), 24), _signed24(spacing_word)
+            raise Malformed("not a PoolCreated log")
+        topic_count(topics, 4)
+        spacing_word, pool = exactly(words, 2)
+        fee_pips, spacing = unsigned(word_of(topics[3]), 24), signed24(spacing_word)
         if not 0 < spacing < 16384 or fee_pips >= 1_000_000:
-            raise _Malformed("fee or tick spacing out of range")
-    tokens = (_address(_word(topics[1])), _address(_word(topics[2])))
-    return PoolRecord(_address(pool), venue.protocol, venue.name, tokens, fee_pips, spacing)
+            raise Malformed("fee or tick spacing out of range")
+    tokens = (address_of(word_of(topics[1])), address_of(word_of(topics[2])))
+    return PoolRecord(address_of(pool), venue.protocol, venue.name, tokens, fee_pips, spacing)
 
 
-def _words(data: Any) -> list[bytes]:
-    """ABI words of log data. More than eight never belong to an event decoded here."""
-    if not isinstance(data, str) or not data.startswith("0x"):
-        raise _Malformed("no data")
-    if (len(data) - 2) % 64 or len(data) > 2 + 8 * 64:
-        raise _Malformed(f"data of {(len(data) - 2) / 2:g} bytes")
-    try:
-        raw = bytes.fromhex(data[2:])
-    except ValueError:
-        raise _Malformed("data is not hexadecimal") from None
-    if 2 * len(raw) != len(data) - 2:
-        raise _Malformed("data is not hexadecimal")
-    return [raw[at : at + 32] for at in range(0, len(raw), 32)]
-
-
-def _word(value: Any) -> bytes:
-    if not isinstance(value, str) or len(value) != 66:
-        raise _Malformed("a topic is not 32 bytes")
-    (word,) = _exactly(_words(value), 1)
-    return word
-
-
-def _exactly(words: list[bytes], count: int) -> list[bytes]:
-    if len(words) != count:
-        raise _Malformed(f"{32 * len(words)} bytes of data, {32 * count} expected")
-    return words
-
-
-def _topic_count(topics: list[Any], count: int) -> None:
-    if len(topics) != count:
-        raise _Malformed(f"{len(topics)} topics, {count} expected")
-
-
-def _unsigned(word: bytes, bits: int) -> int:
-    value = int.from_bytes(word, "big")
-    if value >> bits:
-        raise _Malformed(f"a value exceeds uint{bits}")
-    return value
-
-
-def _signed24(word: bytes) -> int:
-    value = int.from_bytes(word, "big", signed=True)
-    if not -(1 << 23) <= value < 1 << 23:
-        raise _Malformed("a value exceeds int24")
-    return value
-
-
-def _tick(word: bytes) -> int:
-    value = _signed24(word)
-    if not MIN_TICK <= value <= MAX_TICK:
-        raise _Malformed(f"tick {value} is out of range")
-    return value
-
-
-def _price(word: bytes) -> int:
-    value = int.from_bytes(word, "big")
-    if not MIN_SQRT_RATIO <= value < MAX_SQRT_RATIO:
-        raise _Malformed("the price is out of range")
-    return value
-
-
-def _range(topics: list[Any]) -> tuple[int, int]:
-    _topic_count(topics, 4)
-    lower, upper = _tick(_word(topics[2])), _tick(_word(topics[3]))
-    if lower >= upper:
-        raise _Malformed(f"empty tick range {lower}..{upper}")
-    return lower, upper
-
-
-def _address(word: bytes) -> str:
-    if any(word[:12]):
-        raise _Malformed("an address has more than 20 bytes")
-    return "0x" + word[12:].hex()
-
-
-def _events(rows: list[int], fields: list[_Fields]) -> StateEvents:
+def _events(rows: list[int], fields: list[Fields]) -> StateEvents:
     kinds, a, b, lower, upper = zip(*fields, strict=True) if fields else ((), (), (), (), ())
     return StateEvents(
         kind=np.array(kinds, np.uint8),

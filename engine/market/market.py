@@ -3,60 +3,62 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.amm.families.table import make_ready
 from engine.amm.layout import (
     EVENT_V3_BURN,
     EVENT_V3_MINT,
-    KIND_V2,
     KIND_V3,
-    MAX_SQRT_RATIO,
     MAX_TICK,
-    MIN_SQRT_RATIO,
     MIN_TICK,
     PoolArrays,
     StateEvents,
-    int_to_limbs,
-    ints_to_limbs,
-    signeds_to_limbs,
 )
+from engine.amm.v4_fees import DYNAMIC_FEE_FLAG
 from engine.domain.errors import MarketError, ReorgTooDeep, UnknownParent
-from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
-from engine.domain.pool_state import PoolState, V2PoolState, V3PoolState
+from engine.domain.market import BlockRef, PoolRecord, Token
+from engine.domain.pool_details import AlgebraDetails, CamelotDetails, UniswapV4Details
+from engine.domain.pool_state import PoolState, V3PoolState
 from engine.market import undo
+from engine.market.families import check_record, is_ramping, kind_of, rules_of
+from engine.market.hubs import hub_of
+from engine.market.readings import Ticks, state_of, tracked_spacing, write_state, write_v2
 from engine.market.tables import PoolTables
 from engine.market.transition import REASONS, StateTables, apply_events_nb
 
-_KIND = {Protocol.UNISWAP_V2: KIND_V2, Protocol.UNISWAP_V3: KIND_V3}
-_UINT112 = 1 << 112
-_UINT128 = 1 << 128
-_INT128 = 1 << 127
 _REWOUND = "its state was read at a block that was reorganised away"
 
 
 class Market:
     """Tokens, pools and their state at `head`.
 
+    A row is one pair of tokens of one pool; `pools[row]` is its record, `pool_row[key]` a pool's first row.
     One writer: nothing here is locked. `arrays` are the live arrays; a reader that outlives the current
-    block takes copies. A pool in `quarantined` has kind 0 in `arrays`, so no search or quote sees it; its
-    logs are still followed unless its state is known to be wrong, in which case only `set_v2` or `set_v3`
-    (a fresh reading) brings it back.
+    block takes copies. Rows in `quarantined` have kind 0 in `arrays`, so no search or quote sees them; their
+    logs are still followed unless the pool's state is known to be wrong, in which case only a fresh reading
+    brings it back. `hubs` maps a contract that logs for many pools (V4's manager, Balancer's vaults, stETH)
+    to the rows by the log's first indexed word.
     """
 
-    def __init__(self, max_undo: int = 64) -> None:
+    def __init__(self, max_undo: int = 64, block_interval: int = 0) -> None:
+        """`block_interval` seconds after the head is the block that quotes are made for."""
         self.tokens: list[Token] = []
         self.pools: list[PoolRecord] = []
         self.token_row: dict[str, int] = {}
         self.pool_row: dict[str, int] = {}
+        self.hubs: dict[str, dict[str, int]] = {}
         self.head: BlockRef | None = None
         self.quarantined: dict[int, str] = {}
         self.max_undo = max_undo
+        self.block_interval = block_interval
         self.tables = PoolTables()
         self._undo: deque[undo.UndoEntry] = deque(maxlen=max_undo)
         self._state_faults: set[int] = set()
+        self._ramping: set[int] = set()
 
     @property
     def arrays(self) -> PoolArrays:
@@ -75,62 +77,76 @@ class Market:
         self.token_row[token.address] = row
         return row
 
-    def add_pool(self, record: PoolRecord) -> int:
-        """The pool's row, new (without state) or known.
+    @property
+    def pool_count(self) -> int:
+        """How many pools there are: fewer than rows, where some have more than two tokens."""
+        return len(self.pool_row)
 
-        Raises MarketError when a token is unknown, the tokens are not two in ascending order, the fee is not
-        below 100 %, a V3 tick spacing is not positive, or the address is known as a different pool.
+    def rows_of(self, row: int) -> range:
+        """All rows of the pool that `row` belongs to."""
+        first = int(self.tables.group[row])
+        tokens = len(self.pools[first].tokens)
+        return range(first, first + tokens * (tokens - 1) // 2)
+
+    def token_in(self, edge: int) -> str:
+        """Address of the token that a directed edge, 2 * row + d, sells."""
+        side = self.tables.token1 if edge & 1 else self.tables.token0
+        return self.tokens[side[edge >> 1]].address
+
+    def add_pool(self, record: PoolRecord) -> int:
+        """The pool's first row, new (without state) or known.
+
+        Raises MarketError when a token is unknown, for a record no pool of its protocol can have, or when the
+        key is known as a different pool. Compiles the family, or loads it, when it is the first of its kind.
         """
-        row = self.pool_row.get(record.address)
-        if row is not None:
-            if self.pools[row] != record:
-                raise MarketError(f"pool {record.address} is already known as a different pool")
-            return row
-        if record.protocol not in _KIND:
-            raise MarketError(f"pool {record.key} is of a family that is not kept")
-        if len(record.tokens) != 2:
-            raise MarketError(f"pool {record.key} does not have two tokens")
-        token0, token1 = record.tokens
-        if token0 not in self.token_row or token1 not in self.token_row:
-            raise MarketError(f"pool {record.address} has a token that was not added")
-        if int(token0, 16) >= int(token1, 16):
-            raise MarketError(f"pool {record.address} does not have two tokens in ascending order")
-        if not 0 <= record.fee_pips < 1_000_000:
-            raise MarketError(f"pool {record.address} has a fee of {record.fee_pips} pips")
-        if record.protocol is Protocol.UNISWAP_V3 and not 0 < record.tick_spacing <= MAX_TICK:
-            raise MarketError(f"pool {record.address} has a tick spacing of {record.tick_spacing}")
-        row = self.tables.add_row()
+        first = self.pool_row.get(record.key)
+        if first is not None:
+            if self.pools[first] != record:
+                raise MarketError(f"pool {record.key} is already known as a different pool")
+            return first
+        check_record(record)
+        if any(token not in self.token_row for token in record.tokens):
+            raise MarketError(f"pool {record.key} has a token that was not added")
+        make_ready(kind_of(record))
+        first = self.tables.count
+        for coin, token in enumerate(record.tokens):
+            for other_coin, other in enumerate(record.tokens[:coin]):
+                pair = sorted(((token, coin), (other, other_coin)))
+                self._add_row(record, first, pair)
+        self.pool_row[record.key] = first
+        hub = hub_of(record)
+        if hub is not None:
+            self.hubs.setdefault(hub[0], {})[hub[1]] = first
+        self._note_reading(first)
+        return first
+
+    def _add_row(self, record: PoolRecord, first: int, pair: list[tuple[str, int]]) -> None:
         tables = self.tables
-        tables.family[row] = tables.kind[row] = _KIND[record.protocol]
-        tables.token0[row] = self.token_row[token0]
-        tables.token1[row] = self.token_row[token1]
+        row = tables.add_row()
+        tables.family[row] = tables.kind[row] = kind_of(record)
+        tables.group[row] = first
+        tables.token0[row], tables.token1[row] = (self.token_row[token] for token, _ in pair)
+        tables.coin0[row], tables.coin1[row] = (coin for _, coin in pair)
         tables.fee_pips[row] = record.fee_pips
-        tables.tick_spacing[row] = record.tick_spacing
+        tables.rules[row] = rules_of(record)
+        tables.tick_spacing[row] = tracked_spacing(record, int(tables.rules[row]))
         tables.known_low[row], tables.known_high[row] = MIN_TICK, MAX_TICK
         tables.gross_known[row] = 1
+        facts = record.details
+        tables.dynamic_fee[row] = isinstance(facts, AlgebraDetails | CamelotDetails) or (
+            isinstance(facts, UniswapV4Details) and facts.key_fee == DYNAMIC_FEE_FLAG
+        )
         self.pools.append(record)
-        self.pool_row[record.address] = row
-        self._note_reading(row)
-        return row
 
     def set_state(self, row: int, state: PoolState) -> None:
-        """Take a reading of a pool as of `head`. Raises MarketError for values the contract cannot hold."""
-        if isinstance(state, V2PoolState):
-            self.set_v2(row, state.reserve0, state.reserve1)
-        elif isinstance(state, V3PoolState):
-            known = state.known or (MIN_TICK, MAX_TICK)
-            self.set_v3(row, state.sqrt_price_x96, state.liquidity, state.tick, state.ticks, *known)
-        else:
-            raise MarketError(f"pool {state.pool.key} is of a family whose state is not kept")
+        """Take a reading of a pool as of `head`. Raises MarketError for values the contract cannot hold, and
+        for a state of another pool."""
+        self._write(row, state)
+        self._accept_reading(row)
 
     def set_v2(self, row: int, reserve0: int, reserve1: int) -> None:
         """Take a reading of a V2 pool as of `head`. Raises MarketError for a reserve outside uint112."""
-        if self.tables.family[row] != KIND_V2:
-            raise MarketError(f"pool {self.pools[row].address} is not a V2 pool")
-        if not (0 <= reserve0 < _UINT112 and 0 <= reserve1 < _UINT112):
-            raise MarketError(f"pool {self.pools[row].address} has a reserve outside uint112")
-        self.tables.reserves[row, 0] = int_to_limbs(reserve0, 2)
-        self.tables.reserves[row, 1] = int_to_limbs(reserve1, 2)
+        write_v2(self.tables, row, self.pools[row], reserve0, reserve1)
         self._accept_reading(row)
 
     def set_v3(
@@ -139,7 +155,7 @@ class Market:
         sqrt_price_x96: int,
         liquidity: int,
         tick: int,
-        ticks: Sequence[tuple[int, int] | tuple[int, int, int]],
+        ticks: Ticks,
         known_low: int = MIN_TICK,
         known_high: int = MAX_TICK,
     ) -> None:
@@ -151,56 +167,74 @@ class Market:
         `sqrt_price_x96` of 0 is a pool before its Initialize. Raises MarketError for values the contract
         cannot hold.
         """
-        record = self.pools[row]
-        if self.tables.family[row] != KIND_V3:
-            raise MarketError(f"pool {record.address} is not a V3 pool")
-        if sqrt_price_x96 != 0 and not MIN_SQRT_RATIO <= sqrt_price_x96 < MAX_SQRT_RATIO:
-            raise MarketError(f"pool {record.address} has a square-root price outside the protocol's bounds")
-        if not 0 <= liquidity < _UINT128:
-            raise MarketError(f"pool {record.address} has a liquidity outside uint128")
-        if not MIN_TICK <= known_low <= known_high <= MAX_TICK or not MIN_TICK <= tick <= MAX_TICK:
-            raise MarketError(f"pool {record.address} has a tick outside the protocol's bounds")
-        _check_ticks(record, ticks)
+        known = (known_low, known_high)
+        entries: tuple = tuple(ticks)
+        self.set_state(row, V3PoolState(self.pools[row], sqrt_price_x96, liquidity, tick, entries, known))
+
+    def state_of(self, row: int) -> PoolState:
+        """The pool's state as the reading that would set it; quarantined or not."""
+        row = int(self.tables.group[row])
+        return state_of(self.tables, row, self.pools[row])
+
+    def _write(self, row: int, state: PoolState) -> None:
+        first = self.pool_row.get(state.pool.key)
+        if first is None or first != self.tables.group[row] or self.pools[first] != state.pool:
+            raise MarketError(f"the state is of pool {state.pool.key}, which row {row} is not")
+        write_state(self.tables, first, len(self.rows_of(first)), state)
+        self._note_ramp(first)
+
+    def _note_ramp(self, first: int) -> None:
         tables = self.tables
-        tables.sqrt_price[row] = int_to_limbs(sqrt_price_x96)
-        tables.liquidity[row] = int_to_limbs(liquidity, 2)
-        tables.tick[row] = tick
-        tables.known_low[row], tables.known_high[row] = known_low, known_high
-        tables.gross_known[row] = all(len(entry) == 3 for entry in ticks)
-        tables.write_ticks(
-            row,
-            np.array([entry[0] for entry in ticks], np.int32),
-            signeds_to_limbs(entry[1] for entry in ticks),
-            ints_to_limbs((entry[2] if len(entry) == 3 else abs(entry[1]) for entry in ticks), 2),
-        )
-        self._accept_reading(row)
+        if tables.word_count[first] and is_ramping(
+            tables.read_words(first), int(tables.family[first]), int(tables.clock[0])
+        ):
+            self._ramping.add(first)
+        else:
+            self._ramping.discard(first)
 
     def quarantine(self, row: int, reason: str) -> None:
         """Hide the pool from search and quotes; the first reason stays."""
-        self.quarantined.setdefault(row, reason)
-        self.tables.kind[row] = 0
+        for each in self.rows_of(row):
+            self.quarantined.setdefault(each, reason)
+            self.tables.kind[each] = 0
 
     def release(self, row: int) -> None:
         """Lift a quarantine. Raises MarketError while the pool's state is known to be wrong."""
-        if self.tables.stale[row]:
-            raise MarketError(f"pool {self.pools[row].address} needs a fresh reading before its release")
-        self.quarantined.pop(row, None)
-        self._state_faults.discard(row)
-        self.tables.kind[row] = self.tables.family[row]
+        rows = self.rows_of(row)
+        if self.tables.stale[rows.start]:
+            raise MarketError(f"pool {self.pools[row].key} needs a fresh reading before its release")
+        for each in rows:
+            self.quarantined.pop(each, None)
+            self._state_faults.discard(each)
+            self.tables.kind[each] = self.tables.family[each]
 
     def start(self, block: BlockRef) -> None:
         """Say which block the readings so far are of; forgets all undo."""
-        self.head = block
+        self._set_head(block)
         self._undo.clear()
+        for row in [row for row in self.pool_row.values() if self.tables.word_count[row]]:
+            self._note_ramp(row)
 
-    def apply(self, block: BlockRef, events: StateEvents) -> NDArray[np.int32]:
+    def _set_head(self, block: BlockRef) -> None:
+        self.head = block
+        self.tables.clock[0] = block.timestamp + self.block_interval
+
+    def apply(
+        self,
+        block: BlockRef,
+        events: StateEvents,
+        refreshed: Sequence[PoolState] = (),
+        touched: Iterable[int] = (),
+    ) -> NDArray[np.int32]:
         """Move the head to its child `block` and return the rows (i32, ascending) whose state changed.
 
-        All of the block is applied or, on an error, none: MarketError for events that name no pool,
+        `refreshed` are readings at this very block of pools whose logs do not carry their state, `touched`
+        the rows of pools that need one: a touched pool without a reading is stale from here on. All of the
+        block is applied or, on an error, none: MarketError for events or readings that name no pool,
         UnknownParent when `block` does not extend the head. An event no honest contract emits (a liquidity
-        underflow, a reserve above uint112) does not stop the block, because one hostile pool must not blind
-        us to all others: that pool keeps its state from before the block, is quarantined with the reason and
-        marked stale, and the rest is applied.
+        underflow, a reserve above uint112), or an impossible reading, does not stop the block, because one
+        hostile pool must not blind us to all others: that pool keeps its state from before the block, is
+        quarantined with the reason and marked stale, and the rest is applied.
         """
         head = self.head
         if head is None:
@@ -210,21 +244,57 @@ class Market:
         if block.number != head.number + 1:
             raise MarketError(f"block {block.number} claims block {head.number} as its parent")
         _check_events(events, self.tables.count)
-        mints = np.bincount(events.pool[events.kind == EVENT_V3_MINT], minlength=1)
-        for row in np.flatnonzero(mints):
-            self.tables.reserve_ticks(int(row), int(self.tables.tick_count[row] + 2 * mints[row]))
-        rows = np.unique(events.pool).astype(np.int32)
-        rows = rows[self.tables.stale[rows] == 0]
-        positions = (events.kind == EVENT_V3_MINT) | (events.kind == EVENT_V3_BURN)
-        position_rows = np.intersect1d(rows, events.pool[positions])
-        entry = undo.record(self.tables, head, rows, position_rows)
+        read = self._rows_read(refreshed)
+        awaited = {int(self.tables.group[row]) for row in touched} - read.keys()
+        entry = self._record(head, events, [*read, *awaited])
         codes = np.zeros(len(events.kind), np.uint8)
         state = StateTables(**{name: getattr(self.tables, name) for name in StateTables._fields})
         if apply_events_nb(state, events, codes):
             self._quarantine_refused(block, events, codes, entry)
         self._undo.append(entry)
-        self.head = block
+        self._set_head(block)
+        for row, reading in read.items():
+            self._take_reading(row, reading)
+        for row in awaited:
+            self._fault(row, f"touched in block {block.number} and not read again")
+        moved = [row for first in self._ramping for row in self.rows_of(first)]
+        rows = np.union1d(entry.rows, np.array(moved, np.int32)).astype(np.int32)
         return rows[self.tables.stale[rows] == 0]
+
+    def _rows_read(self, refreshed: Sequence[PoolState]) -> dict[int, PoolState]:
+        read = {}
+        for reading in refreshed:
+            row = self.pool_row.get(reading.pool.key)
+            if row is None:
+                raise MarketError(f"a reading of the block is of pool {reading.pool.key}, which is not known")
+            read[row] = reading
+        return read
+
+    def _record(self, head: BlockRef, events: StateEvents, read: list[int]) -> undo.UndoEntry:
+        """Copies of all that the block may overwrite; room for the ticks it may add."""
+        tables = self.tables
+        mints = np.bincount(events.pool[events.kind == EVENT_V3_MINT], minlength=1)
+        for row in np.flatnonzero(mints):
+            tables.reserve_ticks(int(row), int(tables.tick_count[row] + 2 * mints[row]))
+        groups = [row for first in read for row in self.rows_of(first)]
+        rows = np.unique(events.pool).astype(np.int32)
+        rows = rows[tables.stale[rows] == 0]
+        rows = np.union1d(rows, np.array(groups, np.int32)).astype(np.int32)
+        positions = (events.kind == EVENT_V3_MINT) | (events.kind == EVENT_V3_BURN)
+        position_rows = np.intersect1d(rows, events.pool[positions])
+        whole = [row for row in read if tables.family[row] == KIND_V3]
+        return undo.record(tables, head, rows, np.union1d(position_rows, np.array(whole, np.int32)))
+
+    def _take_reading(self, row: int, reading: PoolState) -> None:
+        """A reading that belongs to the block: undone with it, unless what it replaced was already wrong."""
+        was_stale = bool(self.tables.stale[row])
+        try:
+            self._write(row, reading)
+        except MarketError as error:
+            self._fault(row, str(error))
+            return
+        if was_stale:
+            self._accept_reading(row)
 
     def rewind(self, to_hash: str) -> NDArray[np.int32]:
         """Undo blocks until the head is `to_hash`; returns the rows (i32, ascending) that were put back.
@@ -243,7 +313,7 @@ class Market:
             changed.append(entry.rows)
             for row in sorted(entry.read_rows):
                 self._fault(row, _REWOUND)
-            self.head = entry.before
+            self._set_head(entry.before)
         return np.unique(np.concatenate(changed)).astype(np.int32)
 
     def _quarantine_refused(
@@ -255,33 +325,22 @@ class Market:
             self._fault(int(events.pool[n]), f"{REASONS[int(codes[n])]} in block {block.number}")
 
     def _fault(self, row: int, reason: str) -> None:
-        self.tables.stale[row] = 1
-        if row not in self.quarantined:
-            self._state_faults.add(row)
+        for each in self.rows_of(row):
+            self.tables.stale[each] = 1
+            if each not in self.quarantined:
+                self._state_faults.add(each)
         self.quarantine(row, reason)
 
     def _accept_reading(self, row: int) -> None:
-        self.tables.stale[row] = 0
-        if row in self._state_faults:
+        rows = self.rows_of(row)
+        self.tables.stale[rows] = 0
+        if rows.start in self._state_faults:
             self.release(row)
-        self._note_reading(row)
+        self._note_reading(rows.start)
 
     def _note_reading(self, row: int) -> None:
         if self._undo:
             self._undo[-1].read_rows.add(row)
-
-
-def _check_ticks(record: PoolRecord, ticks: Sequence[tuple[int, ...]]) -> None:
-    last = MIN_TICK - 1
-    for entry in ticks:
-        tick, net = entry[0], entry[1]
-        if not last < tick <= MAX_TICK or tick % record.tick_spacing:
-            raise MarketError(f"pool {record.address} has tick {tick} out of order, bounds or spacing")
-        if not -_INT128 < net < _INT128:
-            raise MarketError(f"pool {record.address} has liquidity_net outside int128 at tick {tick}")
-        if len(entry) == 3 and not max(abs(net), 1) <= entry[2] < _UINT128:
-            raise MarketError(f"pool {record.address} has an impossible liquidity_gross at tick {tick}")
-        last = tick
 
 
 def _check_events(events: StateEvents, pool_count: int) -> None:

@@ -1,4 +1,4 @@
-"""Pool state as struct-of-arrays with amortised growth, and the arena the initialised ticks live in."""
+"""Pool state as struct-of-arrays with amortised growth, and the arenas of initialised ticks and of words."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.amm.layout import PoolArrays
+from engine.amm.layout import CALLS, PoolArrays
 
 _COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "kind": (np.uint8, ()),
     "token0": (np.int32, ()),
     "token1": (np.int32, ()),
-    "fee_pips": (np.uint32, ()),
+    "group": (np.int32, ()),
+    "coin0": (np.uint8, ()),
+    "coin1": (np.uint8, ()),
+    "fee_pips": (np.uint32, (2,)),
+    "rules": (np.uint8, ()),
     "reserves": (np.uint64, (2, 2)),
     "sqrt_price": (np.uint64, (4,)),
     "liquidity": (np.uint64, (2,)),
@@ -27,6 +31,11 @@ _COLUMNS: dict[str, tuple[type, tuple[int, ...]]] = {
     "stale": (np.uint8, ()),
     "gross_known": (np.uint8, ()),
     "tick_room": (np.int32, ()),
+    "word_start": (np.int64, ()),
+    "word_count": (np.int32, ()),
+    "lp_fee": (np.uint32, ()),
+    "protocol_fee": (np.uint32, ()),
+    "dynamic_fee": (np.uint8, ()),
 }
 _ARENA: dict[str, tuple[type, tuple[int, ...]]] = {
     "arena_tick": (np.int32, ()),
@@ -36,17 +45,22 @@ _ARENA: dict[str, tuple[type, tuple[int, ...]]] = {
 
 
 class PoolTables:
-    """Columns of every pool, row by row, and the tick arena.
+    """Columns of every row, the tick arena, and the words of the families kept as such.
 
     Beyond the fields of `PoolArrays` it keeps, per pool: `family` (the kind even while `kind` is masked by a
     quarantine), `stale` (1: the state is known to be wrong and events are no longer followed), `gross_known`
-    (1: `arena_gross` is exact, 0: a lower bound), `tick_room` (arena places reserved, >= tick_count).
+    (1: `arena_gross` is exact, 0: a lower bound), `tick_room` (arena places reserved, >= tick_count);
+    `lp_fee` and `protocol_fee` as in `V4PoolState`; `dynamic_fee` (1: events may change the fee).
     """
 
     kind: NDArray[np.uint8]
     token0: NDArray[np.int32]
     token1: NDArray[np.int32]
+    group: NDArray[np.int32]
+    coin0: NDArray[np.uint8]
+    coin1: NDArray[np.uint8]
     fee_pips: NDArray[np.uint32]
+    rules: NDArray[np.uint8]
     reserves: NDArray[np.uint64]
     sqrt_price: NDArray[np.uint64]
     liquidity: NDArray[np.uint64]
@@ -60,13 +74,25 @@ class PoolTables:
     stale: NDArray[np.uint8]
     gross_known: NDArray[np.uint8]
     tick_room: NDArray[np.int32]
+    word_start: NDArray[np.int64]
+    word_count: NDArray[np.int32]
+    lp_fee: NDArray[np.uint32]
+    protocol_fee: NDArray[np.uint32]
+    dynamic_fee: NDArray[np.uint8]
     arena_tick: NDArray[np.int32]
     arena_net: NDArray[np.uint64]
     arena_gross: NDArray[np.uint64]
+    words: NDArray[np.uint64]
+    clock: NDArray[np.uint64]
+    calls: NDArray[np.uint64]
 
     def __init__(self, pool_capacity: int = 64, tick_capacity: int = 1024) -> None:
         self.count = 0
         self.arena_used = 0
+        self.words_used = 0
+        self.words = np.zeros(256, np.uint64)
+        self.clock = np.zeros(1, np.uint64)
+        self.calls = CALLS
         for name, (dtype, tail) in _COLUMNS.items():
             setattr(self, name, np.zeros((pool_capacity, *tail), dtype))
         for name, (dtype, tail) in _ARENA.items():
@@ -89,6 +115,25 @@ class PoolTables:
             self._view = None
         self.count = row + 1
         return row
+
+    def write_words(self, row: int, rows: int, words: NDArray[np.uint64]) -> None:
+        """Replace the words of the pool whose `rows` rows begin at `row`; all of them share the slice."""
+        count = len(words)
+        if self.word_count[row] != count:
+            start = self.words_used
+            if start + count > len(self.words):
+                self.words = _grown(self.words, max(2 * len(self.words), start + count))
+                self._view = None
+            self.words_used = start + count
+            self.word_start[row : row + rows] = start
+            self.word_count[row : row + rows] = count
+        start = int(self.word_start[row])
+        self.words[start : start + count] = words
+
+    def read_words(self, row: int) -> NDArray[np.uint64]:
+        """A copy of the pool's words."""
+        start = int(self.word_start[row])
+        return self.words[start : start + int(self.word_count[row])].copy()
 
     def reserve_ticks(self, row: int, places: int) -> None:
         """Make room for at least `places` ticks of the pool, moving its slice when it has to."""

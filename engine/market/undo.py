@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engine.domain.market import BlockRef
 from engine.market.tables import PoolTables
 
-_STATE_COLUMNS = ("reserves", "sqrt_price", "liquidity", "tick")
+_STATE_COLUMNS = ("reserves", "sqrt_price", "liquidity", "tick", "fee_pips", "lp_fee", "protocol_fee")
 
 
 @dataclass(slots=True)
@@ -18,7 +18,8 @@ class UndoEntry:
     """State of the pools a block touched, as it was before the block.
 
     `before` is the parent's reference. `rows` i32[n] ascending; `columns` are copies of those rows; `ticks`
-    holds whole tick slices of the pools whose positions changed. `read_rows` are pools whose state was read
+    holds whole tick slices of the pools whose positions changed, `words` the slices of the pools kept as
+    words. `read_rows` are pools whose state was read
     from outside (not derived from logs) while this block was the head: undoing the block leaves their state
     unknown.
     """
@@ -27,6 +28,7 @@ class UndoEntry:
     rows: NDArray[np.int32]
     columns: dict[str, NDArray]
     ticks: dict[int, tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.uint64]]]
+    words: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
     read_rows: set[int] = field(default_factory=set)
 
 
@@ -34,11 +36,13 @@ def record(
     tables: PoolTables, before: BlockRef, rows: NDArray[np.int32], position_rows: NDArray[np.int32]
 ) -> UndoEntry:
     """Copy what a block may overwrite: `rows` touched at all, `position_rows` with mints or burns."""
+    kept_as_words = rows[(tables.word_count[rows] > 0) & (tables.group[rows] == rows)]
     return UndoEntry(
         before=before,
         rows=rows,
         columns={name: getattr(tables, name)[rows] for name in _STATE_COLUMNS},
         ticks={int(row): tables.read_ticks(int(row)) for row in position_rows},
+        words={int(row): tables.read_words(int(row)) for row in kept_as_words},
     )
 
 
@@ -52,3 +56,7 @@ def restore(tables: PoolTables, entry: UndoEntry, only: NDArray[np.int32] | None
     for row, slices in entry.ticks.items():
         if row in wanted:
             tables.write_ticks(row, *slices)
+    for row, words in entry.words.items():
+        if row in wanted:
+            start = int(tables.word_start[row])
+            tables.words[start : start + len(words)] = words

@@ -10,7 +10,24 @@ from engine.domain.market import Protocol
 
 
 def _default_hop_gas() -> dict[Protocol, int]:
-    return {Protocol.UNISWAP_V2: 65_000, Protocol.UNISWAP_V3: 95_000}
+    return {
+        Protocol.UNISWAP_V2: 65_000,
+        Protocol.UNISWAP_V3: 95_000,
+        Protocol.UNISWAP_V4: 95_000,
+        Protocol.SLIPSTREAM: 115_000,
+        Protocol.ALGEBRA: 100_000,
+        Protocol.SOLIDLY: 105_000,
+        Protocol.CAMELOT_V2: 70_000,
+        Protocol.CURVE_STABLESWAP: 110_000,
+        Protocol.CURVE_CRYPTOSWAP: 155_000,
+        Protocol.BALANCER_V2_WEIGHTED: 80_000,
+        Protocol.BALANCER_V2_STABLE: 120_000,
+        Protocol.BALANCER_V3_WEIGHTED: 145_000,
+        Protocol.BALANCER_V3_STABLE: 160_000,
+        Protocol.ERC4626: 60_000,
+        Protocol.WSTETH: 75_000,
+        Protocol.WETH: 30_000,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def _update_rates_nb(rates, pools, rows):
                 # No liquidity at the price itself: a trade passes to the next range for free.
                 virtual_in, virtual_out, _ = est_segment_nb(pools, row, d == 0)
                 if virtual_in > 0.0:
-                    rate = (1.0 - pools.fee_pips[row] * 1e-6) * virtual_out / virtual_in
+                    rate = (1.0 - pools.fee_pips[row, d] * 1e-6) * virtual_out / virtual_in
             rates[2 * row + d] = rate if np.isfinite(rate) else 0.0
 
 

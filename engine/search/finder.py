@@ -124,7 +124,7 @@ class Finder:
         return [self._opportunity(block, *entry[1:]) for entry in ranked[:limit]]
 
     def _token_in(self, edge: int) -> str:
-        return self.market.pools[edge >> 1].tokens[edge & 1]
+        return self.market.token_in(edge)
 
     def _opportunity(
         self, block: BlockRef, edges: tuple[int, ...], values: list[int], gas: tuple[int, int]
@@ -134,14 +134,17 @@ class Finder:
             record = self.market.pools[edge >> 1]
             hops.append(
                 Hop(
-                    pool=record.address,
+                    pool=record.key,
                     protocol=record.protocol,
                     venue=record.venue,
-                    token_in=record.tokens[edge & 1],
-                    token_out=record.tokens[1 - (edge & 1)],
+                    token_in=self.market.token_in(edge),
+                    token_out=self.market.token_in(edge ^ 1),
                     amount_in=values[k],
                     amount_out=values[k + 1],
                     fee_pips=record.fee_pips,
+                    details=record.details,
+                    coin_in=record.tokens.index(self.market.token_in(edge)),
+                    coin_out=record.tokens.index(self.market.token_in(edge ^ 1)),
                 )
             )
         return Opportunity(block, hops[0].token_in, tuple(hops), *gas)

@@ -55,8 +55,8 @@ def _positive_nb(value):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fee_factor_nb(pools, row):
-    return dd_divide_nb((1_000_000.0 - pools.fee_pips[row], 0.0), (1_000_000.0, 0.0))
+def _fee_factor_nb(pools, row, d):
+    return dd_divide_nb((1_000_000.0 - pools.fee_pips[row, d], 0.0), (1_000_000.0, 0.0))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -83,7 +83,7 @@ def _start_v2_nb(pools, row, d, state, hop):
     reserve_out = dd_from_limbs_nb(pools.reserves[row, 1 - d, 0], pools.reserves[row, 1 - d, 1], _ZERO, _ZERO)
     if reserve_in[0] <= 0.0 or reserve_out[0] <= 0.0:
         return False
-    c = dd_divide_nb(_fee_factor_nb(pools, row), reserve_in)
+    c = dd_divide_nb(_fee_factor_nb(pools, row, d), reserve_in)
     _put_nb(state, hop, _C, c)
     _put_nb(state, hop, _R, dd_multiply_nb(c, reserve_out))
     room = dd_subtract_nb((_TWO_TO_112, -1.0), reserve_in)
@@ -96,7 +96,7 @@ def _curve_v3_nb(pools, row, d, state, hop):
     """r, c and cap of the segment between the state's price and its end."""
     price, end = _get_nb(state, hop, _PRICE), _get_nb(state, hop, _END)
     liquidity = _get_nb(state, hop, _LIQUIDITY)
-    fee = _fee_factor_nb(pools, row)
+    fee = _fee_factor_nb(pools, row, d)
     if d == 0:
         c = dd_divide_nb(dd_multiply_nb(fee, price), liquidity)
         r = dd_multiply_nb(fee, dd_multiply_nb(price, price))

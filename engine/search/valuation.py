@@ -21,8 +21,11 @@ def est_base_units_per_wei(market: Market, native: str, base_tokens: Sequence[st
     for row, record in enumerate(market.pools):
         if native not in record.tokens:
             continue
-        zero_for_one = record.tokens[0] == native
-        token = record.tokens[1] if zero_for_one else record.tokens[0]
+        sold, bought = market.token_in(2 * row), market.token_in(2 * row + 1)
+        if native not in (sold, bought):
+            continue
+        zero_for_one = sold == native
+        token = bought if zero_for_one else sold
         if token not in wanted:
             continue
         native_depth, token_depth, _ = est_segment_nb(pools, row, zero_for_one)

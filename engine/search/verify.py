@@ -58,9 +58,9 @@ def _trade_nb(pools, edge, amount, selling):
     if pools.kind[row] == KIND_V2:
         reserve_in, reserve_out = reserves_nb(pools, row, zero_for_one)
         if selling:
-            status, other = amount_out_nb(amount, reserve_in, reserve_out, pools.fee_pips[row])
+            status, other = amount_out_nb(amount, reserve_in, reserve_out, pools.fee_pips[row, edge & 1])
         else:
-            status, other = least_amount_in_nb(amount, reserve_in, reserve_out, pools.fee_pips[row])
+            status, other = least_amount_in_nb(amount, reserve_in, reserve_out, pools.fee_pips[row, edge & 1])
     elif pools.kind[row] == KIND_V3 and amount > zero:
         limit = lowest_limit_nb() if zero_for_one else highest_limit_nb()
         status, amount_in, amount_out, _, _, _ = swap_nb(pools, row, zero_for_one, amount, selling, limit)

@@ -17,9 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.amm.concentrated_forks import (
-    TICK_LIST,
-    TICK_WORDS,
-    V4,
     est_fork_out_nb,
     est_fork_rate_nb,
     est_spot_price_nb,
@@ -31,7 +28,10 @@ from engine.amm.layout import (
     OK,
     OVERFLOW,
     PARTIAL,
+    TICK_LIST,
+    TICK_WORDS,
     UNINITIALISED,
+    V4,
 )
 from engine.amm.tick_math import sqrt_ratio_at_tick, tick_at_sqrt_ratio
 from engine.amm.v4_fees import v4_fee

@@ -46,7 +46,7 @@ def test_segments_predict_exact_quotes(make, zero_for_one: bool):
     pools = make()
     segments = np.zeros((16, 4))
     count = est_segments_nb(pools, 0, zero_for_one, segments)
-    kept = 1 - float(pools.fee_pips[0]) * 1e-6
+    kept = 1 - float(pools.fee_pips[0, 0]) * 1e-6
     checked = 0
     for exponent in range(12, 24):
         expected = est_out(segments[:count], float(10**exponent), kept)
@@ -65,7 +65,7 @@ def test_the_rate_is_that_of_a_small_trade(make, zero_for_one: bool):
     rate = est_rate_nb(pools, 0, zero_for_one)
     assert quote_exact_in(pools, 0, zero_for_one, 10**15) == pytest.approx(rate * 10**15, rel=1e-5)
     virtual_in, virtual_out, _ = est_segment_nb(pools, 0, zero_for_one)
-    kept = 1 - float(pools.fee_pips[0]) * 1e-6
+    kept = 1 - float(pools.fee_pips[0, 0]) * 1e-6
     assert kept * virtual_out / virtual_in == pytest.approx(rate, rel=1e-12)
 
 

@@ -71,7 +71,7 @@ def test_a_rewind_restores_the_columns_bit_for_bit() -> None:
     market, models = make_market(3, 3)
     market.apply(child(GENESIS), to_arrays(random_events(rng, models, 30)))
     at = market.head
-    columns = {name: getattr(market.arrays, name).copy() for name in market.arrays._fields[:11]}
+    columns = {name: getattr(market.arrays, name).copy() for name in market.arrays._fields[:15]}
     ticks = [market.tables.read_ticks(row) for row in range(6)]
     for _ in range(20):
         market.apply(child(market.head, 1), to_arrays(random_events(rng, models, 15)))
@@ -126,7 +126,7 @@ BAD_EVENTS = [
     ((EVENT_V3_MINT, V3, 5, 0, -887280, 10), "tick"),
     ((EVENT_V3_BURN, V3, 101, 0, -10, 10), "burnt"),
     ((EVENT_V3_BURN, V3, 5, 0, 40, 50), "burnt"),
-    ((9, V3, 5, 0, 40, 50), "unknown kind"),
+    ((10, V3, 5, 0, 40, 50), "unknown kind"),
 ]
 
 

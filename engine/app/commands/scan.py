@@ -66,7 +66,7 @@ def scan_market(
     elapsed_ms = (time.perf_counter() - started) * 1000
     return ScanReport(
         market.head,
-        len(market.pools) - len(market.quarantined),
+        market.pool_count - len({market.pools[row].key for row in market.quarantined}),
         finder.candidates_count,
         opportunities,
         elapsed_ms,

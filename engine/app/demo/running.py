@@ -154,7 +154,7 @@ async def _trade(run: DemoRun, world: World, anvil: AnvilProcess, say: Say, watc
                 {
                     "chain_id": chain_id,
                     "seed": run.seed,
-                    "pools": len(session.market.pools),
+                    "pools": session.market.pool_count,
                     "tokens": len(session.market.tokens),
                     "contracts": _contracts(session, operator.address, vault.address),
                     "base_tokens": [

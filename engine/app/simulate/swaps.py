@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.chain.logs import PANCAKE_V3_SWAP, TRANSFER, V3_SWAP
+from engine.chain.events import PANCAKE_V3_SWAP, TRANSFER, V3_SWAP
 from engine.chain.wire import topic
 from engine.domain.market import Protocol
 

@@ -1,0 +1,189 @@
+"""Balancer stable pools as words, for n tokens; 128-bit values are two limbs.
+
+V2: 0 version  1 fee  2 n  3 unused  4..7 ramp of the amplification   8 balances, scaling (two limbs)
+V3: 0 least trade  1 fee  2 n  3 imbalance limit  4..7 ramp   8 live balances, rates (two), factors (one)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import carray, njit
+
+from engine.amm.balancer_stable import (
+    MAX_TOKENS,
+    est_stable_out_nb,
+    est_stable_rate_nb,
+    v2_stable_nb,
+    v3_stable_nb,
+)
+from engine.amm.balancer_vault import row_nb
+from engine.amm.families.call import estimate_family, offset, quote_family
+from engine.amm.families.ramp import ramped_nb
+from engine.amm.families.words import Words, read_wide, wide, words_of
+from engine.amm.layout import UNINITIALISED
+from engine.amm.wide import to_float
+from engine.amm.wide_digits import read_256, set_limbs
+
+_HEADER = 8
+_E18 = 1e-18
+
+Ramp = tuple[int, int, int, int]
+
+
+class StableV2(NamedTuple):
+    """State of a V2 pool; fields as in `engine.amm.balancer_stable`, `ramp` as in `ramped_nb`."""
+
+    version: int
+    fee: int
+    ramp: Ramp
+    balances: tuple[int, ...]
+    scaling: tuple[int, ...]
+
+
+class StableV3(NamedTuple):
+    """State of a V3 pool; fields as in `engine.amm.balancer_stable`, `ramp` as in `ramped_nb`."""
+
+    least: int
+    fee: int
+    imbalance_limit: int
+    ramp: Ramp
+    live: tuple[int, ...]
+    rates: tuple[int, ...]
+    factors: tuple[int, ...]
+
+
+def _check_counts(*columns: tuple[int, ...]) -> int:
+    count = len(columns[0])
+    if not 2 <= count <= MAX_TOKENS or any(len(column) != count for column in columns):
+        raise ValueError("not a stable pool of two to five tokens")
+    return count
+
+
+def _check_ramp(ramp: Ramp) -> Ramp:
+    if not all(0 < value < 1 << 32 for value in ramp[:2]) or not 0 <= ramp[2] <= ramp[3] < 1 << 63:
+        raise ValueError("not a ramp of amplifications below 2**32 between two times")
+    return ramp
+
+
+def pack_v2(pool: StableV2) -> Words:
+    """Words of a pool. Raises OverflowError for a value that does not fit, ValueError for one no pool has."""
+    count = _check_counts(pool.balances, pool.scaling)
+    header = (pool.version, pool.fee, count, 0, *_check_ramp(pool.ramp))
+    return words_of(header, wide(pool.balances, 2), wide(pool.scaling, 2))
+
+
+def unpack_v2(words: Words) -> StableV2:
+    """The pool `pack_v2` was given."""
+    version, fee, n, _, a0, a1, t0, t1 = (int(word) for word in words[:_HEADER])
+    balances, scaling = (read_wide(words, _HEADER + 2 * n * k, n, 2) for k in range(2))
+    return StableV2(version, fee, (a0, a1, t0, t1), balances, scaling)
+
+
+def pack_v3(pool: StableV3) -> Words:
+    """Words of a pool. Raises OverflowError for a value that does not fit, ValueError for one no pool has."""
+    count = _check_counts(pool.live, pool.rates, pool.factors)
+    header = (pool.least, pool.fee, count, pool.imbalance_limit, *_check_ramp(pool.ramp))
+    return words_of(header, wide(pool.live, 2), wide(pool.rates, 2), pool.factors)
+
+
+def unpack_v3(words: Words) -> StableV3:
+    """The pool `pack_v3` was given."""
+    least, fee, n, limit, a0, a1, t0, t1 = (int(word) for word in words[:_HEADER])
+    live, rates = (read_wide(words, _HEADER + 2 * n * k, n, 2) for k in range(2))
+    return StableV3(
+        least, fee, limit, (a0, a1, t0, t1), live, rates, tuple(words[_HEADER + 4 * n :].tolist())
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _tokens(words, count, per_token):
+    n = np.int64(carray(words, (3,))[2])
+    return n if 2 <= n <= MAX_TOKENS and count == _HEADER + per_token * n else np.int64(0)
+
+
+@quote_family
+def quote_v2(words, count, coin_in, coin_out, exact_in, timestamp, amount, result):
+    n = _tokens(words, count, 4)
+    if n == 0:
+        return np.int64(UNINITIALISED)
+    header = carray(words, (4,))
+    status, value = v2_stable_nb(
+        carray(offset(words, 8), (n, 2)),
+        carray(offset(words, 8 + 2 * n), (n, 2)),
+        ramped_nb(carray(offset(words, 4), (4,)), timestamp),
+        header[1],
+        np.int64(header[0]),
+        coin_in,
+        coin_out,
+        exact_in != 0,
+        read_256(amount),
+    )
+    set_limbs(result, value)
+    return np.int64(status)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _estimate(scaled, amp, fee, coin_in, coin_out, scale_in, scale_out, amount):
+    if scale_out <= 0.0:
+        return 0.0
+    if amount > 0.0:
+        return est_stable_out_nb(scaled, amp, fee, coin_in, coin_out, amount * scale_in) / scale_out
+    return est_stable_rate_nb(scaled, amp, fee, coin_in, coin_out) * scale_in / scale_out
+
+
+@estimate_family
+def estimate_v2(words, count, coin_in, coin_out, timestamp, amount):
+    n = _tokens(words, count, 4)
+    if n == 0:
+        return 0.0
+    balances, scaling = carray(offset(words, 8), (n, 2)), carray(offset(words, 8 + 2 * n), (n, 2))
+    scaled = np.empty(n)
+    for k in range(n):
+        scaled[k] = to_float(row_nb(balances, k)) * to_float(row_nb(scaling, k)) * _E18
+    amp = ramped_nb(carray(offset(words, 4), (4,)), timestamp)
+    scale_in = to_float(row_nb(scaling, coin_in)) * _E18
+    scale_out = to_float(row_nb(scaling, coin_out)) * _E18
+    fee = carray(words, (2,))[1]
+    return _estimate(scaled, amp, fee, coin_in, coin_out, scale_in, scale_out, amount)
+
+
+@quote_family
+def quote_v3(words, count, coin_in, coin_out, exact_in, timestamp, amount, result):
+    n = _tokens(words, count, 5)
+    if n == 0:
+        return np.int64(UNINITIALISED)
+    header = carray(words, (4,))
+    status, value = v3_stable_nb(
+        carray(offset(words, 8), (n, 2)),
+        carray(offset(words, 8 + 4 * n), (n,)),
+        carray(offset(words, 8 + 2 * n), (n, 2)),
+        ramped_nb(carray(offset(words, 4), (4,)), timestamp),
+        header[1],
+        header[0],
+        header[3],
+        coin_in,
+        coin_out,
+        exact_in != 0,
+        read_256(amount),
+    )
+    set_limbs(result, value)
+    return np.int64(status)
+
+
+@estimate_family
+def estimate_v3(words, count, coin_in, coin_out, timestamp, amount):
+    n = _tokens(words, count, 5)
+    if n == 0:
+        return 0.0
+    live, rates = carray(offset(words, 8), (n, 2)), carray(offset(words, 8 + 2 * n), (n, 2))
+    factors = carray(offset(words, 8 + 4 * n), (n,))
+    scaled = np.empty(n)
+    for k in range(n):
+        scaled[k] = to_float(row_nb(live, k))
+    amp = ramped_nb(carray(offset(words, 4), (4,)), timestamp)
+    scale_in = to_float(row_nb(rates, coin_in)) * _E18 * np.float64(factors[coin_in])
+    scale_out = to_float(row_nb(rates, coin_out)) * _E18 * np.float64(factors[coin_out])
+    fee = carray(words, (2,))[1]
+    return _estimate(scaled, amp, fee, coin_in, coin_out, scale_in, scale_out, amount)
