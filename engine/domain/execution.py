@@ -65,8 +65,10 @@ class Intent:
     """What is about to be sent; on disk before it leaves.
 
     `kind` is "trade" for a plan and "cancel" for a zero-value replacement. `max_fee_wei` and
-    `priority_fee_wei` let a later replacement outbid it. `record` is a JSON-safe description of the
-    opportunity (cycle, amounts, check results) sufficient to book the outcome after a crash.
+    `priority_fee_wei` let a later replacement outbid it. `last_block` is the last block it may be in when it
+    was only shown to builders; 0 for one that waits in a pool until it is mined or replaced. `record` is a
+    JSON-safe description of the opportunity (cycle, amounts, check results) sufficient to book the outcome
+    after a crash.
     """
 
     id: str
@@ -81,6 +83,26 @@ class Intent:
     priority_fee_wei: int
     transaction: SignedTransaction
     record: dict
+    last_block: int = 0
+
+
+class Delivery(StrEnum):
+    """What a channel answered to a transaction."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """One channel's answer. `detail` is its reference for the transaction, or why it was refused; what is
+    unknown may land. `elapsed_ms` from asking to the answer."""
+
+    channel: str
+    delivery: Delivery
+    detail: str = ""
+    elapsed_ms: float = 0.0
 
 
 class Outcome(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
-from engine.domain.execution import Execution, Intent, SignedTransaction
+from engine.domain.execution import Dispatch, Execution, Intent, SignedTransaction
 from engine.domain.market import RawBlock
 
 
@@ -35,6 +35,19 @@ class Signer(Protocol):
     def address(self) -> str: ...
 
     def sign(self, transaction: dict[str, Any]) -> SignedTransaction: ...
+
+
+class Channel(Protocol):
+    """A way for a signed transaction to reach those who build blocks.
+
+    `is_private` channels show it to builders only, for one block; what they do not include expires. `send`
+    answers within its own time limit and does not raise for what the other side does.
+    """
+
+    @property
+    def is_private(self) -> bool: ...
+
+    async def send(self, transaction: SignedTransaction, target_block: int) -> Sequence[Dispatch]: ...
 
 
 class Journal(Protocol):

@@ -22,7 +22,7 @@ class RecoverableJournal(Journal, Protocol):
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """Where an earlier run left off. `lane` gives the next nonce; `in_flight` may still land; `resolved` were
-    journalled now; `doubtful` are recorded as never sent, their nonce still unused."""
+    journalled now; `doubtful` are recorded as never sent or missed, their nonce still unused."""
 
     lane: NonceLane
     in_flight: tuple[Intent, ...]
@@ -38,7 +38,7 @@ async def recover(
     Raises ForeignNonce when the node holds pending transactions of the operator that the journal does not
     know, NodeError when the node does not answer.
     """
-    latest, pending = await _counts(node, operator)
+    latest, pending, head = await _counts(node, operator)
     intents = journal.open_intents()
     doubtful = journal.doubtful_intents()
     receipts = await fetch_receipts(node, [*intents, *doubtful])
@@ -58,8 +58,12 @@ async def recover(
             in_flight += group
             continue
         for intent in group:
-            if intent.transaction.hash in known:
+            if intent.transaction.hash in known or head < intent.last_block:
                 in_flight.append(intent)
+            elif intent.last_block:
+                # Builders saw it, and its last block is there without it.
+                resolved.append(Execution(intent, Outcome.MISSED, intent.last_block))
+                unsent.append(intent)
             else:
                 resolved.append(Execution(intent, Outcome.NEVER_SENT))
                 unsent.append(intent)
@@ -100,14 +104,18 @@ def _lane(latest: int, pending: int, in_flight: list[Intent]) -> NonceLane:
     return lane
 
 
-async def _counts(node: Node, operator: str) -> tuple[int, int]:
+async def _counts(node: Node, operator: str) -> tuple[int, int, int]:
+    """The operator's next nonce in the chain and with what waits, and the number of the node's head."""
     answers: list[Any] = await node.batch(
-        [("eth_getTransactionCount", [operator, tag]) for tag in ("latest", "pending")]
+        [
+            *(("eth_getTransactionCount", [operator, tag]) for tag in ("latest", "pending")),
+            ("eth_blockNumber", []),
+        ]
     )
     for answer in answers:
         if isinstance(answer, NodeError):
             raise answer
-    return int(answers[0], 16), int(answers[1], 16)
+    return int(answers[0], 16), int(answers[1], 16), int(answers[2], 16)
 
 
 async def _known(node: Node, intents: list[Intent]) -> set[str]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.domain.describe import describe_opportunity, describe_results
-from engine.domain.errors import ExecutionError, NodeError, NodeUnreachable
-from engine.domain.execution import Execution, Intent, Outcome, SignedTransaction, SimulatedPlan
+from engine.domain.errors import ExecutionError
+from engine.domain.execution import (
+    Dispatch,
+    Execution,
+    Intent,
+    Outcome,
+    SignedTransaction,
+    SimulatedPlan,
+)
 from engine.domain.market import BlockRef
-from engine.domain.ports import Journal, Node, Signer
+from engine.domain.ports import Channel, Journal, Node, Signer
+from engine.execution.channels import PoolChannel, may_land
 from engine.execution.nonces import NonceLane
 
 TRADE = "trade"
@@ -18,11 +26,14 @@ TRANSFER_GAS = 21_000
 # Pools accept a replacement that raises both fees by a tenth; an eighth leaves room for rounding.
 BUMP_NUMERATOR = 9
 BUMP_DENOMINATOR = 8
-_TAKEN = ("already known", "known transaction", "already imported", "alreadyknown", "already exists")
 
 
 def nothing(point: str) -> None:
     """The default observer of the points between which a process may die."""
+
+
+def unheard(intent: Intent, dispatches: Sequence[Dispatch]) -> None:
+    """The default listener to what channels answered."""
 
 
 def raised(fee_wei: int) -> int:
@@ -33,8 +44,9 @@ def raised(fee_wei: int) -> int:
 class Submitter:
     """Sends plans and cancellations from one operator key.
 
-    `at` is called with each point passed: "reserved", "signed", "persisted", "sent". `cancel_gas` pays for an
-    empty transfer of the operator to itself.
+    Trades go through `channel`, by default the node's own pool; cancellations always through the latter.
+    `at` is called with each point passed: "reserved", "signed", "persisted", "sent"; `heard` with what the
+    channels answered. `cancel_gas` pays for an empty transfer of the operator to itself.
     """
 
     def __init__(
@@ -45,10 +57,14 @@ class Submitter:
         lane: NonceLane,
         chain_id: int,
         *,
+        channel: Channel | None = None,
         cancel_gas: int = TRANSFER_GAS,
         at: Callable[[str], None] = nothing,
+        heard: Callable[[Intent, Sequence[Dispatch]], None] = unheard,
     ):
-        self._node = node
+        self._pool = PoolChannel(node)
+        self._channel = channel or self._pool
+        self._heard = heard
         self._signer = signer
         self._journal = journal
         self._lane = lane
@@ -59,8 +75,8 @@ class Submitter:
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
         """Journal and send a simulated plan.
 
-        Returns the intent when the transaction may land (also when the node did not answer), or an execution
-        with outcome NEVER_SENT, already journalled, when the node refused it. Raises ExecutionError when the
+        Returns the intent when the transaction may land (also when nobody answered), or an execution with
+        outcome NEVER_SENT, already journalled, when every channel refused it. Raises ExecutionError when the
         journal cannot be written; nothing is sent then.
         """
         plan = simulated.plan
@@ -87,14 +103,14 @@ class Submitter:
             priority_fee_wei=plan.priority_fee_wei,
             transaction=signed,
             record=_record(simulated),
+            last_block=simulated.block.number + 1 if self._channel.is_private else 0,
         )
         try:
             self._write(intent)
         except ExecutionError:
             self._lane.release(nonce)
             raise
-        taken = await self._send(intent)
-        if not taken:
+        if not await self._send(intent, self._channel):
             # The signed bytes went nowhere, and the journal says so before the nonce is used again.
             execution = self._never_sent(intent)
             self._lane.release(nonce)
@@ -123,7 +139,19 @@ class Submitter:
             record={"cancels": [other.id for other in stuck]},
         )
         self._write(intent)
-        return intent if await self._send(intent) else self._never_sent(intent)
+        return intent if await self._send(intent, self._pool) else self._never_sent(intent)
+
+    def expire(self, intent: Intent) -> Execution:
+        """Book a private intent whose last block passed without it as missed, and give its nonce back.
+
+        Raises ExecutionError for an intent that waits in a pool, whose nonce only the chain gives back.
+        """
+        if not intent.last_block:
+            raise ExecutionError(f"intent {intent.id} waits in a pool: it does not expire")
+        execution = Execution(intent, Outcome.MISSED, intent.last_block)
+        self._journal.record_outcome(execution)
+        self._lane.release(intent.transaction.nonce)
+        return execution
 
     def _sign(
         self, nonce: int, to: str, calldata: bytes, gas: int, max_fee_wei: int, priority_fee_wei: int
@@ -154,27 +182,14 @@ class Submitter:
         self._journal.record_outcome(execution)
         return execution
 
-    async def _send(self, intent: Intent) -> bool:
+    async def _send(self, intent: Intent, channel: Channel) -> bool:
         """Whether the transaction may land. Unknown counts as yes: the tracker finds out."""
-        raw = "0x" + intent.transaction.raw.hex()
         try:
-            await self._node.request("eth_sendRawTransaction", [raw])
-        except NodeUnreachable:
-            return True
-        except NodeError as error:
-            if any(word in str(error).lower() for word in _TAKEN):
-                return True
-            return await self._known(intent.transaction.hash)
+            dispatches = await channel.send(intent.transaction, intent.block_number + 1)
         finally:
             self._at("sent")
-        return True
-
-    async def _known(self, transaction_hash: str) -> bool:
-        # "Nonce too low" and its like may be about this very transaction, sent twice by a transport.
-        try:
-            return await self._node.request("eth_getTransactionByHash", [transaction_hash]) is not None
-        except NodeError:
-            return True
+        self._heard(intent, dispatches)
+        return may_land(dispatches)
 
 
 def _record(simulated: SimulatedPlan) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class Tracker:
         self._doubtful.setdefault(intent.transaction.nonce, []).append(intent)
 
     async def on_block(self, head: BlockRef, *, may_cancel: bool = True) -> list[Execution]:
-        """Resolve what `head` decided, journal it, and cancel what waited too long.
+        """Resolve what `head` decided, journal it, and cancel what waited too long; what only builders were
+        shown expires instead.
 
         `may_cancel` is False while catching up: a later block that is already there may hold what seems to
         wait.
@@ -128,8 +129,13 @@ class Tracker:
         )
         for nonce in decided:
             executions += self._decide(nonce, receipts)
-        for nonce in sorted(self._open) if may_cancel else ():
-            if nonce >= used and self._waited(self._open[nonce], head):
+        for nonce in sorted(self._open):
+            if nonce < used:
+                continue
+            members = self._open[nonce]
+            if members[-1].last_block:
+                executions += self._expire(nonce, head)
+            elif may_cancel and self._waited(members, head):
                 executions += await self._cancel(nonce, head)
         return executions
 
@@ -163,6 +169,17 @@ class Tracker:
         ]
         for execution in executions:
             self._journal.record_outcome(execution)
+        return executions
+
+    def _expire(self, nonce: int, head: BlockRef) -> list[Execution]:
+        """Give up what was only shown to builders once its last block is there without it. A copy may have
+        leaked or come back with a reorg: it is watched until the nonce is used."""
+        members = self._open[nonce]
+        if head.number < max(intent.last_block for intent in members):
+            return []
+        executions = [self._submitter.expire(intent) for intent in members]
+        for intent in self._open.pop(nonce):
+            self.doubt(intent)
         return executions
 
     def _waited(self, members: list[Intent], head: BlockRef) -> bool:

@@ -25,6 +25,7 @@ def intent_to_json(intent: Intent) -> dict[str, Any]:
         "hash": intent.transaction.hash,
         "raw": "0x" + intent.transaction.raw.hex(),
         "record": intent.record,
+        "last_block": intent.last_block,
     }
 
 
@@ -48,6 +49,7 @@ def intent_from_json(value: dict[str, Any]) -> Intent:
             raw=bytes.fromhex(value["raw"][2:]),
         ),
         record=value["record"],
+        last_block=int(value.get("last_block", 0)),
     )
 
 
