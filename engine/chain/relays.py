@@ -117,7 +117,8 @@ class RelayChannel:
         description, uuid = self._description, bundle_uuid(transaction_hash)
         if not description.cancel or not description.uuid:
             return False
-        method, params = description.cancel, {description.uuid: uuid}
+        params: dict[str, Any] = {description.uuid: uuid}
+        method = description.cancel
         if method == "empty":
             method, params = description.send, {**params, "txs": [], "blockNumber": hex(target_block)}
         try:
