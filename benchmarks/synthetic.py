@@ -12,7 +12,7 @@ import orjson
 from engine.amm.layout import MAX_SQRT_RATIO, MIN_SQRT_RATIO, limbs_to_int
 from engine.amm.quote import QuoteRefused, SwapResult, simulate_swap
 from engine.amm.tick_math import tick_at_sqrt_ratio
-from engine.chain.logs import SYNC, V3_SWAP
+from engine.chain.events import SYNC, V3_SWAP
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
 

@@ -7,7 +7,7 @@ which also words what is wrong with it; the answer is the same as if it had read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,17 +29,19 @@ from engine.amm.layout import (
     allocate_events,
 )
 from engine.chain import logs as slow
+from engine.chain.events import PANCAKE_V3_SWAP, SYNC, V3_BURN, V3_INITIALIZE, V3_MINT, V3_SWAP
 from engine.domain.errors import NodeError
+from engine.domain.market import PoolRecord
 
 # What the scanner makes of each event: (kind, topics, words of data, word of a, of b, of the tick or -1).
 # Where the ticks are topics, the tick's place is -1.
 _SHAPES = {
-    slow.SYNC: (EVENT_V2_SYNC, 1, 2, 0, 1, -1),
-    slow.V3_SWAP: (EVENT_V3_SWAP, 3, 5, 2, 3, 4),
-    slow.PANCAKE_V3_SWAP: (EVENT_V3_SWAP, 3, 7, 2, 3, 4),
-    slow.V3_MINT: (EVENT_V3_MINT, 4, 4, 1, -1, -1),
-    slow.V3_BURN: (EVENT_V3_BURN, 4, 3, 0, -1, -1),
-    slow.V3_INITIALIZE: (EVENT_V3_INITIALIZE, 1, 2, 0, -1, 1),
+    SYNC: (EVENT_V2_SYNC, 1, 2, 0, 1, -1),
+    V3_SWAP: (EVENT_V3_SWAP, 3, 5, 2, 3, 4),
+    PANCAKE_V3_SWAP: (EVENT_V3_SWAP, 3, 7, 2, 3, 4),
+    V3_MINT: (EVENT_V3_MINT, 4, 4, 1, -1, -1),
+    V3_BURN: (EVENT_V3_BURN, 4, 3, 0, -1, -1),
+    V3_INITIALIZE: (EVENT_V3_INITIALIZE, 1, 2, 0, -1, 1),
 }
 _QUOTE, _BACKSLASH, _COMMA, _COLON = 34, 92, 44, 58
 _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST = 123, 125, 91, 93
@@ -431,10 +433,17 @@ def _insert_nb(rows, first, second, third, row):
 
 
 class LogScanner:
-    """Reads blocks of logs for one set of pools. `pool_row` maps lower-case keys to rows and may grow."""
+    """Reads blocks of logs for one set of pools, as `engine.chain.logs.decode` takes it; it may grow."""
 
-    def __init__(self, pool_row: Mapping[str, int]):
+    def __init__(
+        self,
+        pool_row: Mapping[str, int],
+        pools: Sequence[PoolRecord] = (),
+        hubs: Mapping[str, Mapping[str, int]] | None = None,
+    ):
         self._pool_row = pool_row
+        self._pools = pools
+        self._hubs = {} if hubs is None else hubs
         self._known = 0
         self._rows = _empty_rows(16)
         self._topics = _topics()
@@ -455,7 +464,7 @@ class LogScanner:
             self._text, size, self._topics, self._rows, self._events, self._order, self._spans
         )
         if not whole:
-            return slow.decode(_parsed(body), self._pool_row)
+            return self._slowly(_parsed(body))
         events = StateEvents(*(column[:written].copy() for column in self._events))
         if not left:
             return slow.Decoded(events, unknown, [])
@@ -470,22 +479,26 @@ class LogScanner:
         unknown: int,
     ) -> slow.Decoded:
         others = [orjson.loads(body[start:end]) for _, start, end in spans.tolist()]
-        rest = slow.decode(others, self._pool_row)
+        rest = self._slowly(others)
         hostile = [row for row, _ in rest.hostile]
         kept = ~np.isin(events.pool, hostile)
         events, order = StateEvents(*(column[kept] for column in events)), order[kept]
         if not len(rest.events.kind):
-            return slow.Decoded(events, unknown + rest.unknown, rest.hostile)
-        # Which of the handed-over logs became an event: decode one by one, in the same order.
+            return slow.Decoded(events, unknown + rest.unknown, rest.hostile, rest.touched)
+        # Which of the handed-over logs became events, and how many: decode one by one, in the same order.
         places = [
             place
             for (place, _, _), log in zip(spans.tolist(), others, strict=True)
-            if (made := slow.decode([log], self._pool_row).events.pool).size and made[0] not in hostile
+            for row in self._slowly([log]).events.pool.tolist()
+            if row not in hostile
         ]
         sorted_ = np.argsort(np.concatenate((order, np.array(places, np.int64))), kind="stable")
         pairs = zip(events, rest.events, strict=True)
         merged = StateEvents(*(np.concatenate(pair)[sorted_] for pair in pairs))
-        return slow.Decoded(merged, unknown + rest.unknown, rest.hostile)
+        return slow.Decoded(merged, unknown + rest.unknown, rest.hostile, rest.touched)
+
+    def _slowly(self, logs: list[Any]) -> slow.Decoded:
+        return slow.decode(logs, self._pool_row, self._pools, self._hubs)
 
     def _learn(self) -> None:
         size = 16

@@ -6,7 +6,6 @@ and amplification at the pool; vaults and wrappers log deposits and withdrawals.
 
 from __future__ import annotations
 
-from engine.chain.events import TRANSFER
 from engine.chain.wire import topic
 
 _FIXED = [f"uint256[{n}]" for n in range(2, 9)]
@@ -67,4 +66,4 @@ _VAULTS = [
     "SharesBurnt(address,uint256,uint256,uint256)",
 ]
 
-TOUCH_TOPICS = (*(topic(text) for text in (*_CURVE, *_BALANCER_V2, *_BALANCER_V3, *_VAULTS)), TRANSFER)
+TOUCH_TOPICS = tuple(topic(text) for text in (*_CURVE, *_BALANCER_V2, *_BALANCER_V3, *_VAULTS))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.amm.layout import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
+from engine.chain import events
 from engine.chain import logs as slow
 from engine.chain.log_scanner import LogScanner
 from engine.domain.errors import NodeError
@@ -43,18 +44,18 @@ def log_of(rng: random.Random) -> dict[str, Any]:
         return rng.choice(TICKS) if rng.random() < 0.2 else rng.randint(MIN_TICK, MAX_TICK)
 
     party = "0x" + "00" * 12 + "ab" * 20
-    kind = rng.choice([*slow.STATE_TOPICS, slow.TRANSFER])
+    kind = rng.choice([*events.EVENTS, events.TRANSFER])
     topics, values = [kind], [amount(), amount()]
-    if kind in (slow.V3_SWAP, slow.PANCAKE_V3_SWAP):
+    if kind in (events.V3_SWAP, events.PANCAKE_V3_SWAP):
         topics += [party, party]
         values = [amount(), amount(), price(), amount(), tick()]
-        values += [amount(), amount()] if kind == slow.PANCAKE_V3_SWAP else []
-    elif kind in (slow.V3_MINT, slow.V3_BURN):
+        values += [amount(), amount()] if kind == events.PANCAKE_V3_SWAP else []
+    elif kind in (events.V3_MINT, events.V3_BURN):
         lower = tick()
         topics += [party, "0x" + word(lower), "0x" + word(lower + rng.choice([-10, 0, 10, 600]))]
         values = [amount(), amount(), amount()]
-        values = [int(party, 16), *values] if kind == slow.V3_MINT else values
-    elif kind == slow.V3_INITIALIZE:
+        values = [int(party, 16), *values] if kind == events.V3_MINT else values
+    elif kind == events.V3_INITIALIZE:
         values = [price(), tick()]
     return {
         "address": rng.choice(ADDRESSES) if rng.random() < 0.9 else STRANGER,
@@ -150,7 +151,7 @@ def test_damaged_bytes_are_refused_or_decoded_alike(seed: int) -> None:
 
 def test_plain_blocks_are_read_without_the_slow_path(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(1)
-    sync = {"topics": [slow.SYNC], "data": "0x" + word(5) + word(6), "removed": False, "logIndex": "0x1"}
+    sync = {"topics": [events.SYNC], "data": "0x" + word(5) + word(6), "removed": False, "logIndex": "0x1"}
     logs = [{"address": rng.choice(ADDRESSES), **sync} for _ in range(300)]
     body = orjson.dumps(logs)
     assert len(check(body).events.kind) == 300
@@ -162,7 +163,14 @@ def test_pools_added_later_are_seen() -> None:
     rows: dict[str, int] = {}
     scanner = LogScanner(rows)
     body = orjson.dumps(
-        [{"address": ADDRESSES[0], "topics": [slow.SYNC], "data": "0x" + word(5) + word(6), "removed": False}]
+        [
+            {
+                "address": ADDRESSES[0],
+                "topics": [events.SYNC],
+                "data": "0x" + word(5) + word(6),
+                "removed": False,
+            }
+        ]
     )
     assert scanner.decode(body).unknown == 1
     rows[ADDRESSES[0]] = 3

@@ -13,7 +13,7 @@ import pytest
 from local_dex import LocalDex
 from local_node import LocalNode
 
-from engine.chain.logs import SYNC
+from engine.chain.events import SYNC
 from engine.chain.rpc import RpcNode
 from engine.chain.source import UNDO_BLOCKS, LiveBlockSource
 from engine.chain.wire import header

@@ -21,7 +21,7 @@ from engine.app.simulate.swaps import (
     Swap,
     swaps_of,
 )
-from engine.chain.logs import PANCAKE_V3_SWAP, TRANSFER, V3_SWAP
+from engine.chain.events import PANCAKE_V3_SWAP, TRANSFER, V3_SWAP
 
 WETH, USDC, DAI = "0x" + "c0" * 20, "0x" + "a0" * 20, "0x" + "60" * 20
 TX = "0x" + "11" * 32

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from engine.app.simulate.swaps import V2_SWAP
-from engine.chain.logs import TRANSFER, V3_SWAP
+from engine.chain.events import TRANSFER, V3_SWAP
 
 _TRANSFER, _TRANSFER_FROM = "0xa9059cbb", "0x23b872dd"
 _V2_CALL, _V3_CALL = "0x022c0d9f", "0x128acb08"
