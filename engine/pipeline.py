@@ -55,12 +55,18 @@ class Execute(Protocol):
     async def on_block(self, block: BlockRef) -> list[Execution]: ...
 
 
+def unpriced(simulated: SimulatedPlan, costs: GasCosts) -> SimulatedPlan:
+    """The plan at its own fee."""
+    return simulated
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The stages between the market and the sender, chosen by the composition root.
 
     `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
-    returns their rows; `execute` is None in paper mode; `publish` must not block.
+    returns their rows; `price` sets the fees a simulated plan is sent at; `execute` is None in paper mode;
+    `publish` must not block.
     """
 
     market: Market
@@ -73,6 +79,7 @@ class Line:
     execute: Execute | None
     publish: Callable[[Fact], None]
     per_block: int
+    price: Callable[[SimulatedPlan, GasCosts], SimulatedPlan] = unpriced
 
 
 class Pipeline:
@@ -129,7 +136,7 @@ class Pipeline:
         carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
         self._carried = {row for first in carried for row in line.market.rows_of(first)}
         approved = self._assess(found, self._with_in_flight(conditions.view))
-        simulated, submitted = await self._carry_out(approved, block, arrived)
+        simulated, submitted = await self._carry_out(approved, block, conditions.costs, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         finished = BlockFinished(block, len(found), len(approved), simulated, submitted, elapsed_ms)
         line.publish(finished)
@@ -197,9 +204,9 @@ class Pipeline:
             return None
 
     async def _carry_out(
-        self, approved: Sequence[Approved], block: BlockRef, arrived: float
+        self, approved: Sequence[Approved], block: BlockRef, costs: GasCosts, arrived: float
     ) -> tuple[int, int]:
-        """Simulate all plans side by side, submit those that held in order; returns both counts."""
+        """Simulate all plans side by side, price and submit those that held in order; returns both counts."""
         line = self._line
         plans = [plan for item in approved if (plan := self._plan(item, block)) is not None]
         answers = await asyncio.gather(*(line.simulate(plan, block) for plan in plans))
@@ -209,10 +216,11 @@ class Pipeline:
                 line.publish(OpportunityRefused(answer))
                 continue
             simulated += 1
-            line.publish(PlanSimulated(answer))
+            priced = line.price(answer, costs)
+            line.publish(PlanSimulated(priced))
             if line.execute is None:
                 continue
-            sent = await line.execute.submit(answer)
+            sent = await line.execute.submit(priced)
             if isinstance(sent, Execution):
                 line.publish(ExecutionResolved(sent))
                 continue

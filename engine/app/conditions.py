@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
+from engine.app.sending import highest_priority_fee_wei
 from engine.app.settings import Settings
 from engine.chain.calls import at_block
 from engine.chain.deployments import Deployment
@@ -121,7 +122,7 @@ class ConditionsReader:
             in_flight_pools=self._in_flight_pools(),
             operator_balance_wei=balance_wei,
             next_base_fee_wei=block.next_base_fee_wei(),
-            priority_fee_wei=self._settings.execution.priority_fee_wei,
+            priority_fee_wei=highest_priority_fee_wei(self._settings),
         )
 
     def _costs(self, block: BlockRef, feeds: dict[str, FeedQuote]) -> GasCosts:

@@ -18,6 +18,7 @@ from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import wait_cancelled
 from engine.app.output import progress_bar
 from engine.app.records import Records, open_records
+from engine.app.sending import open_channel
 from engine.app.session import Key, Session, open_session
 from engine.app.settings import Settings
 from engine.bus.bus import Bus, Subscription
@@ -30,6 +31,7 @@ from engine.domain.events import (
     Fact,
     OpportunityApproved,
     OpportunityRefused,
+    PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
     PoolQuarantined,
@@ -43,6 +45,7 @@ _FACTS = (
     ExecutionResolved,
     OpportunityApproved,
     OpportunityRefused,
+    PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
     PoolQuarantined,
@@ -147,8 +150,11 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
             records.take(fact)
             bus.publish(fact)
 
-        key = Key(signer, records.journal) if signer and records.journal else None
         async with _listening(bus, telemetry), AsyncExitStack() as stack:
+            key = None
+            if signer and records.journal:
+                channel = await stack.enter_async_context(open_channel(settings, signer.address))
+                key = Key(signer, records.journal, channel)
             with progress_bar("reading the market") as tell:
                 opening = open_session(
                     settings,

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.app.conditions import ConditionsReader, Guard
 from engine.app.loading import load
+from engine.app.sending import make_bidder
 from engine.app.settings import Settings
 from engine.chain.bootstrap import bootstrap
 from engine.chain.calls import View, read_view
@@ -28,10 +29,11 @@ from engine.domain.errors import (
     NodeUnreachable,
     ReorgTooDeep,
 )
-from engine.domain.events import ExecutionResolved, Fact
+from engine.domain.events import ExecutionResolved, Fact, PlanDispatched
 from engine.domain.execution import Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, RawBlock, Venue
-from engine.domain.ports import Node, Signer
+from engine.domain.ports import Channel, Node, Signer
+from engine.execution.bids import Bidder
 from engine.execution.nonces import NonceLane
 from engine.execution.planner import Planner, PlanTerms
 from engine.execution.recovery import RecoverableJournal, recover
@@ -66,7 +68,16 @@ def _journal_failures() -> Iterator[None]:
 class Sender:
     """Submits and tracks with one key; the nonce lane is compared with the chain at every block."""
 
-    def __init__(self, node: Node, operator: str, lane: NonceLane, submitter: Submitter, tracker: Tracker):
+    def __init__(
+        self,
+        node: Node,
+        operator: str,
+        lane: NonceLane,
+        submitter: Submitter,
+        tracker: Tracker,
+        bidder: Bidder | None = None,
+    ):
+        self._bidder = bidder
         self._node = node
         self._operator = operator
         self._lane = lane
@@ -94,6 +105,9 @@ class Sender:
             behind = latest > block.number
         with _journal_failures():
             executions = await self.tracker.on_block(block, may_cancel=not behind)
+        if self._bidder is not None:
+            for execution in executions:
+                self._bidder.settle(execution)
         if not self.tracker.in_flight:
             count = await self._node.request("eth_getTransactionCount", [self._operator, hex(block.number)])
             self._lane.observe(int(count, 16))
@@ -102,10 +116,12 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What sending needs: the operator's signer and the journal its intents go to."""
+    """What sending needs: the operator's signer, the journal its intents go to, and the channel for trades
+    (None: the node's own pool)."""
 
     signer: Signer
     journal: RecoverableJournal
+    channel: Channel | None = None
 
 
 @dataclass(slots=True)
@@ -120,6 +136,7 @@ class Session:
     publish: Callable[[Fact], None]
     observe: Callable[[str, dict[str, Any]], None]
     progress: Progress
+    bidder: Bidder
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     venues: tuple[Venue, ...] = ()
@@ -203,6 +220,7 @@ class Session:
                 execute=self.sender,
                 publish=self.publish,
                 per_block=settings.search.per_block,
+                price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei),
             )
         )
         self.source = LiveBlockSource(self.node, head, observer=self.observe)
@@ -285,7 +303,17 @@ async def open_session(
             )
         deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
         operator = await router_operator(node, deployment.router)
-        session = Session(settings, node, deployment, operator, guard or Guard(), publish, observe, progress)
+        session = Session(
+            settings,
+            node,
+            deployment,
+            operator,
+            guard or Guard(),
+            publish,
+            observe,
+            progress,
+            make_bidder(settings),
+        )
         if key is not None:
             session.sender = await _open_sender(session, key)
         await session.synchronise()
@@ -325,7 +353,15 @@ async def _open_sender(session: Session, key: Key) -> Sender:
         raise ConfigError(f"operator {operator} carries code: a delegated account must not be an operator")
     router = session.deployment.router
     recovered = await recover(node, key.journal, operator, router, token_delta)
-    submitter = Submitter(node, key.signer, key.journal, recovered.lane, settings.chain.chain_id)
+    submitter = Submitter(
+        node,
+        key.signer,
+        key.journal,
+        recovered.lane,
+        settings.chain.chain_id,
+        channel=key.channel,
+        heard=lambda intent, dispatches: session.publish(PlanDispatched(intent, tuple(dispatches))),
+    )
     tracker = Tracker(
         node, key.journal, submitter, operator, router, token_delta, settings.execution.missed_after_blocks
     )
@@ -335,4 +371,4 @@ async def _open_sender(session: Session, key: Key) -> Sender:
         tracker.doubt(intent)
     for execution in recovered.resolved:
         session.publish(ExecutionResolved(execution))
-    return Sender(node, operator, recovered.lane, submitter, tracker)
+    return Sender(node, operator, recovered.lane, submitter, tracker, session.bidder)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from engine.domain.errors import ConfigError
+from engine.execution.bids import FirstPrice
 from engine.risk.limits import RiskLimits
 
 ENVIRONMENT_PREFIX = "ROUNDTRIP__"
@@ -34,6 +35,13 @@ def _node_url(value: str) -> str:
     if not re.match(r"^(https?|wss?)://[^\s/]+", value) and not value.endswith(".ipc"):
         raise ValueError(f"{redact_url(value)!r} is not an http(s)://, ws(s):// or .ipc endpoint")
     return value
+
+
+def _ladder(shares: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return FirstPrice(shares).ladder_bps
+    except ValueError as error:
+        raise ValueError(str(error)) from None
 
 
 Address = Annotated[str, AfterValidator(_lower_address)]
@@ -112,22 +120,43 @@ class GasSettings(Section):
     v3_hop: int = Field(default=95_000, gt=0)
 
 
+class BidSettings(Section):
+    """What builders are offered. "fixed" sends at `execution.priority_fee_wei`; "first-price" offers the
+    share of the profit (1e-4) among `shares_bps` that has paid best, between that fee and `cap_wei` per gas,
+    and never leaves less than `keep_bps` of it."""
+
+    policy: Literal["fixed", "first-price"] = "fixed"
+    shares_bps: Annotated[tuple[int, ...], AfterValidator(_ladder)] = (9000, 9300, 9600, 9800, 9900)
+    cap_wei: int = Field(default=100_000_000_000, ge=0)
+    keep_bps: int = Field(default=100, ge=0, le=10_000)
+
+
 class ExecutionSettings(Section):
     """Terms of sending. `min_profit_bps` is the part of the expected profit that the router enforces, 1e-4;
-    `deadline_s` after the block built on; `missed_after_blocks` until an unmined transaction is cancelled."""
+    `deadline_s` after the block built on; `missed_after_blocks` until an unmined transaction is cancelled.
+
+    `submission`: "public" uses the node's own pool, "private" the endpoint `private_rpc_url` (a protected
+    endpoint, or a sequencer), "bundles" the `relays`: names of `engine/chain/builders.toml`, each with what
+    differs, e.g. `[execution.relays.titan]` or `[execution.relays.mine]` with a `url`."""
 
     live: bool = False
     priority_fee_wei: int = Field(default=100_000_000, ge=0)
     min_profit_bps: int = Field(default=10_000, ge=0, le=10_000)
     deadline_s: int = Field(default=36, gt=0)
     missed_after_blocks: int = Field(default=3, gt=0)
+    submission: Literal["public", "private", "bundles"] = "public"
+    private_rpc_url: NodeUrl | None = None
+    relays: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class KeySettings(Section):
-    """The operator's encrypted keystore and where its passphrase is read from."""
+    """The operator's encrypted keystore and where its passphrase is read from; the same for the identity that
+    signs requests to relays, which must be another key."""
 
     keystore: Path | None = None
     passphrase_file: Path | None = None
+    identity: Path | None = None
+    identity_passphrase_file: Path | None = None
 
 
 class StorageSettings(Section):
@@ -153,6 +182,7 @@ class Settings(Section):
     gas: GasSettings = GasSettings()
     risk: RiskLimits = RiskLimits()
     execution: ExecutionSettings = ExecutionSettings()
+    bid: BidSettings = BidSettings()
     keys: KeySettings = KeySettings()
     storage: StorageSettings = StorageSettings()
     log: LogSettings = LogSettings()

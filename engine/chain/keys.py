@@ -123,6 +123,11 @@ def keystore_address(path: Path) -> str:
     return "0x" + address.lower().removeprefix("0x")
 
 
+def load_identity(path: Path, passphrase: str) -> PrivateKey:
+    """The key that signs requests to relays. Raises ConfigError as `load_signer` does."""
+    return load_signer(path, passphrase)._key
+
+
 def load_signer(path: Path, passphrase: str) -> LocalSigner:
     """Open a version 3 keystore (scrypt or pbkdf2; about a second by design).
 

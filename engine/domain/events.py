@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.domain.execution import Execution, Intent, SimulatedPlan
+from engine.domain.execution import Dispatch, Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Approved, Refused
 
@@ -57,6 +57,14 @@ class PlanSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanDispatched:
+    """What each channel answered to a transaction."""
+
+    intent: Intent
+    dispatches: tuple[Dispatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionResolved:
     """A nonce has its one outcome."""
 
@@ -90,6 +98,7 @@ Fact = (
     | OpportunityApproved
     | PlanSimulated
     | PlanSubmitted
+    | PlanDispatched
     | ExecutionResolved
     | BlockFinished
     | BlockSkipped

@@ -14,11 +14,12 @@ from engine.domain.events import (
     Fact,
     OpportunityApproved,
     OpportunityRefused,
+    PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
     PoolQuarantined,
 )
-from engine.domain.execution import Outcome
+from engine.domain.execution import Delivery, Outcome
 
 LATENCIES_KEPT = 100_000
 
@@ -68,6 +69,8 @@ class Telemetry:
                 self.plan_simulated(fact)
             case PlanSubmitted():
                 self.plan_submitted(fact)
+            case PlanDispatched():
+                self.plan_dispatched(fact)
             case ExecutionResolved():
                 self.execution_resolved(fact)
 
@@ -162,6 +165,19 @@ class Telemetry:
             base_token=intent.base_token,
             block_to_submit_ms=round(fact.block_to_submit_ms, 2),
         )
+
+    def plan_dispatched(self, fact: PlanDispatched) -> None:
+        for dispatch in fact.dispatches:
+            self.counts[f"dispatch_{dispatch.delivery.value}"] += 1
+            emit = self.log.info if dispatch.delivery is Delivery.ACCEPTED else self.log.warning
+            emit(
+                "plan_dispatched",
+                id=fact.intent.id,
+                channel=dispatch.channel,
+                delivery=dispatch.delivery.value,
+                detail=dispatch.detail,
+                elapsed_ms=round(dispatch.elapsed_ms, 2),
+            )
 
     def execution_resolved(self, fact: ExecutionResolved) -> None:
         execution, intent = fact.execution, fact.execution.intent
