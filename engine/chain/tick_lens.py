@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from engine.chain.calls import at_block
-from engine.chain.wire import octets
+from engine.chain.wire import octets, selector
 from engine.domain.errors import NodeError
 
 # Called with (pool, first word, last word + 1) behind the code. Returns a zero byte (code must not begin with
 # 0xef, EIP-3541), then for every word with a bit set its position as int16 and its 32 bytes.
-_PROGRAM = bytes.fromhex(
+_HEAD = bytes.fromhex(
     "6060606e600039"  # mem[0x00:0x60] = the three arguments
-    "635339c29660e01b606052"  # mem[0x60:0x64] = selector of tickBitmap(int16)
+    "63"  # push the four bytes that follow
+)
+_TAIL = bytes.fromhex(
+    "60e01b606052"  # mem[0x60:0x64] = the selector
     "60c1"  # stack: end of the output, which begins at 0xc0
     "5b602051"  # next: stack: end, word
     "8060405114606057"  # if word is the last + 1, go to done
@@ -39,10 +42,14 @@ _ENTRY_BYTES = 34
 WORDS_PER_CALL = (24_576 - 1) // _ENTRY_BYTES
 
 
-def lens_call(pool: str, words: range, block_hash: str) -> tuple[str, list[Any]]:
-    """An `eth_call` entry that reads the bitmap's `words` (at most WORDS_PER_CALL) at one block."""
+TICK_BITMAP = selector("tickBitmap(int16)")
+
+
+def lens_call(pool: str, words: range, block_hash: str, reader: bytes = TICK_BITMAP) -> tuple[str, list[Any]]:
+    """An `eth_call` entry that reads a bitmap's `words` (at most WORDS_PER_CALL) at one block; `reader` is
+    the selector of the pool's function that takes an int16 and returns a word."""
     arguments = (int(pool, 16), words.start % (1 << 256), words.stop % (1 << 256))
-    data = _PROGRAM + b"".join(value.to_bytes(32, "big") for value in arguments)
+    data = _HEAD + reader + _TAIL + b"".join(value.to_bytes(32, "big") for value in arguments)
     return "eth_call", [{"data": "0x" + data.hex()}, at_block(block_hash)]
 
 

@@ -11,9 +11,10 @@ from eth_abi import encode
 from eth_utils import keccak
 from local_dex import LocalDex
 
-from engine.chain.bootstrap import bootstrap, tick_words
+from engine.chain.bootstrap import bootstrap
 from engine.chain.discovery import discover
 from engine.chain.metadata import read_tokens
+from engine.chain.readers.concentrated import words_of_spacing as tick_words
 from engine.chain.rpc import RpcNode
 from engine.chain.tick_lens import decode_lens
 from engine.chain.wire import header
@@ -213,7 +214,7 @@ async def test_pools_whose_state_lies_are_refused(local_dex: LocalDex) -> None:
     assert result.tokens == ()
     assert result.refused[dex.pools[0]] == "its liquidity is not what its ticks say"
     assert result.refused[dex.pools[1]] == "there is no code at its address"
-    assert result.refused[dex.pools[2]] == "liquidity() fails"
+    assert result.refused[dex.pools[2]] == "slot0() fails"
     assert "getReserves(): a contract answered 32 bytes" in result.refused[dex.pair]
 
 

@@ -1,0 +1,1 @@
+"""Reading pools' state from their contracts, one module per kind of protocol."""
