@@ -18,7 +18,7 @@ from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, UINT128, Chain, Reverted, as_bits, run_batch, selector
 from exact_ranges import Ticks, random_ranges, random_start, random_swap
 
-from engine.amm.concentrated_forks import TICK_LIST, TICK_WORDS, fork_quotes_nb, fork_swaps_nb
+from engine.amm.concentrated_forks import fork_quotes_nb, fork_swaps_nb
 from engine.amm.layout import (
     INSUFFICIENT_LIQUIDITY,
     KIND_V3,
@@ -26,6 +26,8 @@ from engine.amm.layout import (
     MIN_SQRT_RATIO,
     OK,
     PARTIAL,
+    TICK_LIST,
+    TICK_WORDS,
     PoolArrays,
     allocate,
     int_to_limbs,

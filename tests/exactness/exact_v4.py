@@ -10,7 +10,7 @@ from exact_chain import OWNER, Chain, run_batch
 from exact_concentrated import STARTED, Pool, World, family
 from exact_ranges import Ticks
 
-from engine.amm.concentrated_forks import V4
+from engine.amm.layout import V4
 from engine.amm.v4_fees import PIPS, v4_fee
 
 NO_HOOKS = "0x" + 40 * "0"

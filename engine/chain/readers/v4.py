@@ -7,6 +7,8 @@ liquidity, ticks, bitmap) and Slot0 (price 160 bits, tick 24, protocol fee 24, L
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from eth_abi import encode
 from eth_utils import keccak
@@ -15,16 +17,33 @@ from engine.amm.v4_fees import HookPolicy, hook_policy
 from engine.chain.calls import View, chunks
 from engine.chain.readers.concentrated import Tick, contradiction, words_of_spacing
 from engine.chain.readers.reading import Ask, Reading, set_bits
+from engine.chain.wire import octets
 from engine.domain.market import PoolRecord
 from engine.domain.pool_details import UniswapV4Details
 from engine.domain.pool_state import V4PoolState
 
-_EXTSLOAD = View.of("extsload(bytes32[])", "bytes32[]")
 _POOLS_SLOT = 6
 _LIQUIDITY_OFFSET, _TICKS_OFFSET, _BITMAP_OFFSET = 3, 4, 5
 # A cold slot costs 2,100 gas: a call of these stays below two million.
 _SLOTS_PER_CALL = 800
 _TRADABLE = (HookPolicy.EXACT, HookPolicy.FEE_READ_EACH_BLOCK, HookPolicy.SIMULATE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extsload(View):
+    """Lists of words, encoded and decoded without a look at each element."""
+
+    def data(self, *arguments: Any) -> str:
+        slots: list[bytes] = arguments[0]
+        head = (32).to_bytes(32, "big") + len(slots).to_bytes(32, "big")
+        return "0x" + (self.selector + head + b"".join(slots)).hex()
+
+    def decode(self, answer: Any) -> tuple[Any, ...]:
+        raw = octets(answer, "storage")
+        return ([raw[at : at + 32] for at in range(64, len(raw) - len(raw) % 32, 32)],)
+
+
+_EXTSLOAD = _Extsload.of("extsload(bytes32[])", "bytes32[]")
 
 
 def pool_id(details: UniswapV4Details, currency0: str, currency1: str) -> str:
