@@ -19,7 +19,7 @@ from engine.amm.layout import limbs_to_ints
 from engine.market.market import Market
 from engine.market.snapshot import load
 from engine.search.finder import Finder
-from engine.search.verify import solve_cycles_nb
+from engine.search.v2_chain import solve_chains_nb
 
 SNAPSHOT = "snapshots/bench_graph_5757_v2.json.gz"
 CYCLES = 25_076
@@ -93,8 +93,11 @@ class Searches:
         assert totals["total_profit"] >= BEST_KNOWN_PROFIT
         return totals
 
+    def candidates(self) -> None:
+        self.finder.candidates()
+
     def full(self) -> None:
-        self.finder.find(None, self.block, limit=TOP)
+        self.finder.solve()
 
     def incremental(self) -> None:
         self.finder.find(self.changed, self.block, limit=TOP)
@@ -116,16 +119,16 @@ class Optima:
         self._edges = np.full((SAMPLE, 4), -1, np.int32)
         for n, cycle in enumerate(self.cycles):
             self._edges[n, : len(cycle)] = [edge[0] for edge in cycle]
-        self._amounts = np.zeros((SAMPLE, 5, 4), np.uint64)
-        self._profitable = np.zeros(SAMPLE, np.uint8)
+        self._amounts = np.zeros((SAMPLE, 4, 2, 2), np.uint64)
+        self._codes = np.zeros(SAMPLE, np.uint8)
 
     def run(self) -> None:
-        solve_cycles_nb(self._pools, self._edges, 0, SAMPLE, self._amounts, self._profitable)
+        solve_chains_nb(self._pools, self._edges, 0, SAMPLE, self._amounts, self._codes)
 
     def profits(self) -> list[int]:
         self.run()
-        values = limbs_to_ints(self._amounts.reshape(-1, 4))
-        return [values[5 * n + len(cycle)] - values[5 * n] for n, cycle in enumerate(self.cycles)]
+        values = limbs_to_ints(self._amounts.reshape(-1, 2))
+        return [values[8 * n + 2 * len(cycle) - 1] - values[8 * n] for n, cycle in enumerate(self.cycles)]
 
     def race(self) -> Result:
         """Ours, plain integers, and degenbot where its environment has been made."""
@@ -160,7 +163,7 @@ def measure() -> list[Result]:
     totals = searches.check()
     enumerate_all = race(
         [
-            Contender("roundtrip", searches.finder.refresh_index),
+            Contender("roundtrip", searches.candidates),
             Contender("plain integers", lambda: searches.graph.cycles(0)),
         ],
         ROUNDS,

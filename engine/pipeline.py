@@ -32,7 +32,7 @@ from engine.domain.ports import BlockSource
 from engine.market.market import Market
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
-from engine.search.finder import Finder
+from engine.search.strategy import CycleFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Line:
     """
 
     market: Market
-    finder: Finder
+    finder: CycleFinder
     conditions: Callable[[BlockRef], Coroutine[Any, Any, Conditions]]
     admit: Callable[[RawBlock], Awaitable[Sequence[int]]]
     assess: Callable[[Opportunity, RiskView], Approved | Refused]
@@ -128,8 +128,6 @@ class Pipeline:
         finally:
             conditions_task.cancel()
             await asyncio.gather(conditions_task, return_exceptions=True)
-        if added:
-            line.finder.refresh_index()
         rows = self._rows(changed, added) if self._searched_all else None
         found = await asyncio.to_thread(line.finder.find, rows, block, conditions.costs, line.per_block)
         self._searched_all = True

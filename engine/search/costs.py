@@ -8,8 +8,12 @@ from fractions import Fraction
 
 from engine.domain.market import Protocol
 
+# Gas of a hop nothing is known about: dearer than any family measured so far.
+UNKNOWN_HOP_GAS = 200_000
 
-def _default_hop_gas() -> dict[Protocol, int]:
+
+def default_hop_gas() -> dict[Protocol, int]:
+    """Gas of a hop by protocol before receipts have taught better."""
     return {
         Protocol.UNISWAP_V2: 65_000,
         Protocol.UNISWAP_V3: 95_000,
@@ -34,28 +38,40 @@ def _default_hop_gas() -> dict[Protocol, int]:
 class GasCosts:
     """Gas model and exchange rates of one block.
 
-    `gas_price_wei` is what we expect to pay per gas. `base_gas` is the transaction without its swaps,
-    `hop_gas` each swap by protocol, gas units. `base_units_per_eth_wei` maps a base token to how many of its
-    base units one wei of the native coin is worth (1 for the wrapped native token); a token that is missing
-    there has no known price: its cycles are charged no gas and rank behind all priced ones.
+    `gas_price_wei` is what we expect to pay per gas in the next block. `base_gas` is the transaction without
+    its swaps, `hop_gas` each swap by protocol, gas units; a protocol that is missing there costs
+    `UNKNOWN_HOP_GAS`. On rollups `data_base_wei` and `data_hop_wei` are what the transaction's bytes cost
+    besides, without swaps and for each. `base_units_per_eth_wei` maps a base token to how many of its base
+    units one wei of the native coin is worth (1 for the wrapped native token); a token that is missing there
+    has no known price: its cycles are charged nothing and rank behind all priced ones.
     """
 
     gas_price_wei: int = 0
     base_units_per_eth_wei: Mapping[str, Fraction | float] = field(default_factory=dict)
     base_gas: int = 60_000
-    hop_gas: Mapping[Protocol, int] = field(default_factory=_default_hop_gas)
+    hop_gas: Mapping[Protocol, int] = field(default_factory=default_hop_gas)
+    data_base_wei: int = 0
+    data_hop_wei: int = 0
+
+    def gas_of(self, protocol: Protocol) -> int:
+        """Gas of one hop."""
+        return self.hop_gas.get(protocol, UNKNOWN_HOP_GAS)
 
     def gas_units(self, protocols: Iterable[Protocol]) -> int:
         """Gas of a cycle over pools of these protocols."""
-        return self.base_gas + sum(self.hop_gas[protocol] for protocol in protocols)
+        return self.base_gas + sum(self.gas_of(protocol) for protocol in protocols)
 
-    def gas_cost(self, token: str, gas_units: int) -> int:
-        """That gas in base units of `token`, rounded up; 0 when the token has no known price."""
+    def cost_wei(self, gas_units: int, hops: int) -> int:
+        """What a cycle of that gas and number of hops costs in all, wei of the native coin."""
+        return gas_units * self.gas_price_wei + self.data_base_wei + hops * self.data_hop_wei
+
+    def cost(self, token: str, gas_units: int, hops: int) -> int:
+        """That in base units of `token`, rounded up; 0 when the token has no known price."""
         rate = self.base_units_per_eth_wei.get(token)
-        if rate is None:
+        if rate is None or rate <= 0:
             return 0
         exact = Fraction(rate)
-        return -(-gas_units * self.gas_price_wei * exact.numerator // exact.denominator)
+        return -(-self.cost_wei(gas_units, hops) * exact.numerator // exact.denominator)
 
     def value_wei(self, token: str, amount: int) -> int | None:
         """`amount` base units of `token` in wei of the native coin, rounded down; None without a price."""

@@ -204,15 +204,22 @@ def _advance_nb(pools, edges, hops, state, amount):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _est_gain_nb(k, n, amount):
+    """est profit of selling `amount` through hops that together make k x / (1 + n x)."""
+    return (k[0] - 1.0 - n[0] * amount[0]) * amount[0] / (1.0 + n[0] * amount[0])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def optimum_nb(pools, edges, hops, state, cursor):
-    """The input (double-double, base units) that maximises the cycle's real-valued profit; 0 when none pays.
+    """(input, est profit) where the cycle's real-valued profit is largest; zeros when none pays. The input is
+    a double-double, base units; no execution in integers earns more than the profit, but for float errors.
 
     `edges` i32[4] of which the first `hops` count; `state` f64[4, HOP_COLUMNS] and `cursor` i64[4] are
     scratch. The input is capped where a pool's known ticks, liquidity or uint112 balance end.
     """
-    total = (0.0, 0.0)
+    total, gain = (0.0, 0.0), 0.0
     if not _start_nb(pools, edges, hops, state, cursor):
-        return total
+        return total, gain
     for _ in range(MAX_SEGMENTS):
         k, n = (1.0, 0.0), (0.0, 0.0)
         limit, tight = (np.inf, 0.0), -1
@@ -224,23 +231,24 @@ def optimum_nb(pools, edges, hops, state, cursor):
             n = dd_add_nb(n, dd_multiply_nb(_get_nb(state, hop, _C), k))
             k = dd_multiply_nb(k, _get_nb(state, hop, _R))
         if k[0] < 1.0 or (k[0] == 1.0 and k[1] <= 0.0):
-            return total
+            return total, gain
         best = dd_divide_nb(dd_subtract_nb(dd_sqrt_nb(k), (1.0, 0.0)), n)
         if not best[0] > 0.0:
-            return total
+            return total, gain
         if best[0] <= limit[0]:
-            return dd_add_nb(total, best)
+            return dd_add_nb(total, best), gain + _est_gain_nb(k, n, best)
+        gain += _est_gain_nb(k, n, limit)
         _advance_nb(pools, edges, hops, state, limit)
         total = dd_add_nb(total, limit)
         row, d = edges[tight] >> 1, edges[tight] & 1
         if pools.kind[row] != KIND_V3:
-            return total
+            return total, gain
         first = pools.tick_start[row]
         on_tick = cursor[tight] >= first if d == 0 else cursor[tight] < first + pools.tick_count[row]
         if not on_tick:
-            return total
+            return total, gain
         _put_nb(state, tight, _PRICE, _get_nb(state, tight, _END))
         _cross_nb(pools, d, state, tight, cursor)
         if not _open_segment_nb(pools, row, d, state, tight, cursor):
-            return total
-    return total
+            return total, gain
+    return total, gain

@@ -17,6 +17,7 @@ from engine.amm.constant_product import amount_out_nb, least_amount_in_nb
 from engine.amm.layout import KIND_V2, KIND_V3, OK
 from engine.amm.quote import reserves_nb
 from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_float, to_u256
+from engine.search.codes import FOUND, NOTHING
 from engine.search.double_double import dd_to_u256_nb
 from engine.search.sizing import HOP_COLUMNS, optimum_nb
 
@@ -27,6 +28,14 @@ _SEARCH_STEP = np.uint64(16)
 _MAX_CLIMB = 512
 # Typed, so that numba does not compile each callee once per literal.
 _SELL, _BUY = np.bool_(True), np.bool_(False)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _hops_nb(edges):
+    hops = 0
+    while hops < 4 and edges[hops] >= 0:
+        hops += 1
+    return hops
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -198,20 +207,34 @@ def polish_nb(pools, edges, hops, optimum, amounts, best):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_cycles_nb(pools, cycles, begin, end, amounts, profitable):
-    """Size, verify and polish cycles [begin, end) of i32[n, 4] (directed edges, -1 after the last).
-
-    `amounts` u64[n, 5, 4] receives each profitable cycle's hop inputs and output, `profitable` u8[n] 1 or 0.
-    """
+def size_cycles_nb(pools, cycles, picks, begin, end, sizes):
+    """The real-valued optimum of cycles `picks[begin:end]` of i32[n, 4] (directed edges, -1 after the last):
+    `sizes` f64[len(picks), 3] receives the input, a double-double in base units, and the est profit."""
     state = np.zeros((4, HOP_COLUMNS), np.float64)
     cursor = np.zeros(4, np.int64)
+    for k in range(begin, end):
+        edges = cycles[picks[k]]
+        size, gain = optimum_nb(pools, edges, _hops_nb(edges), state, cursor)
+        sizes[k, 0], sizes[k, 1], sizes[k, 2] = size[0], size[1], gain
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def verify_cycles_nb(pools, cycles, picks, sizes, order, begin, end, amounts, codes):
+    """Execute and polish `picks[order[begin:end]]` near their `sizes`: `codes` u8[n] is FOUND or NOTHING,
+    `amounts` u64[n, 4, 2, 2] receives the inputs and outputs of those FOUND."""
     trial = np.zeros((5, 4), np.uint64)
-    for n in range(begin, end):
+    best = np.zeros((5, 4), np.uint64)
+    for k in range(begin, end):
+        at = order[k]
+        n = picks[at]
         edges = cycles[n]
-        hops = 0
-        while hops < 4 and edges[hops] >= 0:
-            hops += 1
-        profitable[n] = 0
-        optimum = optimum_nb(pools, edges, hops, state, cursor)
-        if optimum[0] > 0.0:
-            profitable[n] = polish_nb(pools, edges, hops, dd_to_u256_nb(optimum), trial, amounts[n])
+        codes[n] = NOTHING
+        if not sizes[at, 0] > 0.0:
+            continue
+        size = dd_to_u256_nb((sizes[at, 0], sizes[at, 1]))
+        if polish_nb(pools, edges, _hops_nb(edges), size, trial, best):
+            codes[n] = FOUND
+            for hop in range(_hops_nb(edges)):
+                for limb in range(2):
+                    amounts[n, hop, 0, limb] = best[hop, limb]
+                    amounts[n, hop, 1, limb] = best[hop + 1, limb]

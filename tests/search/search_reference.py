@@ -57,6 +57,13 @@ class Pool:
             raise Revert
         return out
 
+    def sell_or_nothing(self, side: int, amount: int) -> int:
+        """What selling `amount` gives, 0 where the pool refuses."""
+        try:
+            return self.sell(side, amount)
+        except Revert:
+            return 0
+
     def buy(self, side: int, owed: int) -> int:
         """Exact-out; Revert where the contract reverts or cannot give all."""
         if self.v3 is None:

@@ -42,12 +42,12 @@ def by_cycle(found: list[Opportunity]) -> dict[tuple[str, ...], int]:
     return {(o.base_token, *o.pools): o.gross_profit for o in found}
 
 
-@pytest.mark.parametrize("max_stored", [0, 10**6])
-def test_incremental_search_equals_a_full_one_on_the_changed_pools(max_stored: int) -> None:
-    rng = random.Random(max_stored)
+@pytest.mark.parametrize("max_hops", [2, 3, 4])
+def test_incremental_search_equals_a_full_one_on_the_changed_pools(max_hops: int) -> None:
+    rng = random.Random(max_hops)
     pools = random_pools(rng, 8, 40, 0.0, 0.01)
     market = to_market(pools, 8)
-    finder = Finder(market, [token_address(0), token_address(3)], 3, max_stored=max_stored)
+    finder = Finder(market, [token_address(0), token_address(3)], max_hops)
     finder.find(None, BLOCK)
     for _ in range(15):
         changed = sorted(rng.sample(range(len(pools)), 3))
@@ -62,7 +62,7 @@ def test_incremental_search_equals_a_full_one_on_the_changed_pools(max_stored: i
         rows = market.apply(block, events)
         assert rows.tolist() == changed
         increment = by_cycle(finder.find(rows, block))
-        full = by_cycle(Finder(market, finder.base_tokens, 3).find(None, block))
+        full = by_cycle(Finder(market, finder.base_tokens, max_hops).find(None, block))
         touched = {market.pools[row].address for row in changed}
         assert increment == {cycle: gain for cycle, gain in full.items() if touched & set(cycle[1:])}
 
@@ -80,19 +80,27 @@ def test_a_quarantined_pool_is_in_no_opportunity() -> None:
     assert finder.find(None, BLOCK) == found
 
 
-def test_pools_added_later_are_found_after_a_refresh() -> None:
-    pools = random_pools(random.Random(9), 4, 8, 0.0, 0.05)
-    market = to_market(pools, 4)
-    finder = Finder(market, [token_address(0)], 3)
-    before = finder.candidates_count
-    tokens = (token_address(0), token_address(1))
-    row = market.add_pool(PoolRecord(token_address(900), Protocol.UNISWAP_V2, "", tokens, 0))
-    other = next(p.reserves for p in pools if p.tokens == (0, 1))
-    market.set_v2(row, other[0] * 2, other[1])
-    assert finder.find(np.array([row], np.int32), BLOCK) == []
-    finder.refresh_index()
-    assert finder.candidates_count > before
-    assert any(token_address(900) in o.pools for o in finder.find(np.array([row], np.int32), BLOCK))
+def test_pools_added_later_are_found_without_a_rebuild() -> None:
+    """Into a pair that exists, as a new pair of known tokens, and with a token nobody knew."""
+    pools = random_pools(random.Random(9), 5, 8, 0.0, 0.05)
+    market = to_market(pools, 5)
+    bases = [token_address(0), token_address(3)]
+    finder = Finder(market, bases, 4)
+    finder.find(None, BLOCK)
+    rng = random.Random(10)
+    for n in range(30):
+        if n % 5 == 4:
+            market.add_token(Token(token_address(len(market.tokens)), "NEW", 18))
+        first, second = sorted(rng.sample(range(len(market.tokens)), 2))
+        tokens = (token_address(first), token_address(second))
+        row = market.add_pool(PoolRecord(token_address(900 + n), Protocol.UNISWAP_V2, "", tokens, 3000))
+        market.set_v2(row, int(10**21 * rng.uniform(0.5, 2)), 10**21)
+        increment = by_cycle(finder.find(np.array([row], np.int32), BLOCK))
+        fresh = Finder(market, bases, 4)
+        full = by_cycle(fresh.find(None, BLOCK))
+        assert finder.candidates_count == fresh.candidates_count
+        assert increment == {cycle: gain for cycle, gain in full.items() if token_address(900 + n) in cycle}
+        assert by_cycle(finder.find(None, BLOCK)) == full
 
 
 def test_a_cycle_through_two_base_tokens_is_reported_once_from_the_better() -> None:

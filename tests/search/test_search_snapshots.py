@@ -9,9 +9,7 @@ from snapshot_files import BLOCK, WETH, snapshot_path, v2_balances, v2_pairs, v3
 
 from engine.market.market import Market
 from engine.market.snapshot import load
-from engine.search.cycles import Screen, update_rates
 from engine.search.finder import Finder
-from engine.search.graph import build_graph
 
 USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
 # The closed-form optimum of each profitable cycle polished over three units each way, summed.
@@ -95,17 +93,11 @@ def test_v2_block_without_arbitrage() -> None:
 def test_v2_crawl_counts() -> None:
     """1,454 three-hop and 101,156 four-hop cycles have a product of rates above one; none of two hops."""
     market = v2_pairs("univ2_mainnet_2020-09_pairs.json")
-    count = len(market.pools)
-    assert count > 10_700
-    bases = np.array([market.token_row[WETH]], np.int32)
-    pools = market.arrays
-    rates = np.zeros(2 * count)
-    update_rates(rates, pools, np.arange(count, dtype=np.int32))
-    graph = build_graph(pools.token0[:count], pools.token1[:count], len(market.tokens), bases)
+    assert len(market.pools) > 10_700
     for max_hops, expected in ((2, 0), (3, 1_454), (4, 1_454 + 101_156)):
-        for stored in (0, 10**7):
-            screen = Screen(graph, bases, max_hops, count, stored)
-            assert len(screen.candidates(rates, None)) == expected
+        candidates = Finder(market, [WETH], max_hops).candidates()
+        assert candidates.complete
+        assert candidates.rings == len(candidates.cycles) == expected
 
 
 def test_v2_crawl_equals_brute_force() -> None:
@@ -114,9 +106,9 @@ def test_v2_crawl_equals_brute_force() -> None:
     assert compare(market, WETH, 3)[1] > 900
 
 
-def test_v2_crawl_four_hops_without_a_stored_index() -> None:
+def test_v2_crawl_four_hops() -> None:
     market = v2_pairs("univ2_mainnet_2020-09_pairs.json")
-    finder = Finder(market, [WETH], 4, max_stored=0)
+    finder = Finder(market, [WETH], 4)
     found = finder.find(None, BLOCK, limit=50)
     assert len(found) == 50
     pools = from_market(market)

@@ -1,0 +1,6 @@
+"""What became of a candidate cycle."""
+
+NOTHING = 0  # no execution earns anything
+FOUND = 1  # its best execution is known
+UNSETTLED = 2  # only the general search can tell
+UNTRIED = 3  # the deadline came first

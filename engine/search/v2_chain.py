@@ -1,0 +1,242 @@
+"""Cycles of V2 pools alone: closed form, exact execution, integer polish; well under a microsecond each.
+
+A chain of constant-product hops sells x for a x / (b + c x), where another hop with reserves R_in, R_out that
+keeps f of a million of its input makes
+
+    a' = f R_out a        b' = 1e6 R_in b        c' = 1e6 R_in c + f a
+
+The profit is largest at x = b (s - 1) / c with s = sqrt(a / b), and is then b (s - 1)**2 / c. Every division
+in the pools rounds against the trader, so no integer execution earns more than the floor of that: one that
+reaches it ends the search.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from engine.amm.wide import limb0, limb1, make_u128, to_u128
+from engine.search.codes import FOUND, NOTHING, UNSETTLED
+from engine.search.real_numbers import (
+    add_nb,
+    divide_nb,
+    from_limbs_nb,
+    multiply_nb,
+    scale_nb,
+    sqrt_nb,
+)
+from engine.search.v2_exact import FLOAT_COLUMNS, WHOLE_COLUMNS, buy_nb, load_hop_nb, sell_nb
+
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+# Units on each side of the optimum of which all are tried: one more than three, as the optimum is known to
+# within one.
+_REACH = np.uint64(4)
+_PLATEAU = 2
+_MAX_TRIALS = np.uint64(64)
+_LARGEST = 2.0**97
+_UNLIKELY_ERROR = 2.0**-96
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def load_chain_nb(kind, rules, reserves, fee_pips, edges, hops, whole, real):
+    """Lay out the hops; False unless all are V2 pools within the bounds of the quick arithmetic."""
+    for hop in range(hops):
+        if not load_hop_nb(kind, rules, reserves, fee_pips, edges[hop], whole, real, hop):
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def est_optimum_nb(real, hops):
+    """est (input, profit) of the real-valued optimum, base units; zeros where nothing pays. An upper bound
+    of what the chain can earn, to a few parts in 1e16 of the amount sold."""
+    a, b, c = 1.0, 1.0, 0.0
+    for hop in range(hops):
+        kept = real[hop, 2] * a
+        c = real[hop, 0] * c + kept
+        b = real[hop, 0] * b
+        a = kept * real[hop, 1]
+    if not a > b:
+        return 0.0, 0.0
+    excess = np.sqrt(a / b) - 1.0
+    size = b * excess / c
+    return size, size * excess
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def optimum_nb(whole, real, hops):
+    """(input, profit, its error) of the real-valued optimum, input and profit as pairs."""
+    a, b, c = (1.0, 0.0), (1.0, 0.0), (0.0, 0.0)
+    for hop in range(hops):
+        reserve_in = from_limbs_nb(whole[hop, 0], whole[hop, 1])
+        kept = scale_nb(a, real[hop, 2])
+        c = add_nb(multiply_nb(reserve_in, c), kept)
+        b = multiply_nb(reserve_in, b)
+        a = multiply_nb(kept, from_limbs_nb(whole[hop, 2], whole[hop, 3]))
+    nothing = (0.0, 0.0)
+    k = divide_nb(a, b)
+    if not (k[0] > 1.0 or (k[0] == 1.0 and k[1] > 0.0)):
+        return nothing, nothing, 0.0
+    excess = add_nb(sqrt_nb(k), (-1.0, 0.0))
+    size = divide_nb(multiply_nb(b, excess), c)
+    return size, multiply_nb(size, excess), size[0] * _UNLIKELY_ERROR
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _whole_nb(value):
+    """The floor of a pair in [0, 2**97), U128."""
+    high = np.floor(value[0])
+    upper = np.floor(high * 2.0**-48)
+    lower = np.int64(high - upper * 2.0**48) + np.int64(np.floor((value[0] - high) + value[1]))
+    result = to_u128(np.uint64(np.int64(upper))) << np.uint64(48)
+    if lower >= 0:
+        return result + to_u128(np.uint64(lower))
+    return result - to_u128(np.uint64(-lower))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _forward_nb(whole, real, begin, end, amount):
+    """`amount` sold through hops [begin, end); 0 where a pool refuses."""
+    for hop in range(begin, end):
+        if amount == to_u128(_ZERO):
+            break
+        amount = sell_nb(whole, real, hop, amount)
+    return amount
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _put_nb(amounts, slot, position, value):
+    amounts[slot, position, 0] = limb0(value)
+    amounts[slot, position, 1] = limb1(value)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _backward_nb(whole, real, end, amount, amounts, slot):
+    """The least input that yields `amount` after hops [0, end); 0 where a pool cannot. What each hop is given
+    goes to `amounts[slot]`."""
+    for hop in range(end - 1, -1, -1):
+        if amount == to_u128(_ZERO):
+            break
+        amount = buy_nb(whole, real, hop, amount)
+        _put_nb(amounts, slot, hop, amount)
+    return amount
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _gain_nb(whole, real, hops, pivot, amount, amounts, slot):
+    """The gain of the execution in which `amount` arrives at `pivot`, 0 where it earns nothing; its amounts
+    go to `amounts[slot]`."""
+    out = _forward_nb(whole, real, pivot, hops, amount)
+    sold = _backward_nb(whole, real, pivot, amount, amounts, slot)
+    if sold == to_u128(_ZERO) or sold >= out:
+        return to_u128(_ZERO)
+    _put_nb(amounts, slot, hops, out)
+    return out - sold
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _coarsest_nb(real, hops, est_amount):
+    """The position 1..hops where the real optimum's amount has the fewest units: executions are told apart
+    there, and most of the units around the optimum coincide. 0 where an amount leaves the quick bounds."""
+    pivot, least = np.int64(hops), np.inf
+    est_largest = max(est_amount, 1.0) + np.float64(_REACH)
+    for hop in range(hops):
+        kept, kept_largest = est_amount * real[hop, 2], est_largest * real[hop, 2]
+        est_amount = kept * real[hop, 1] / (real[hop, 0] + kept)
+        est_largest = kept_largest * real[hop, 1] / (real[hop, 0] + kept_largest)
+        if not est_largest < _LARGEST:
+            return np.int64(0)
+        if est_amount <= least:
+            pivot, least = np.int64(hop + 1), est_amount
+    return pivot
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _better_nb(whole, real, hops, pivot, amount, amounts, slot, best):
+    """(best gain, its slot) after trying the execution in which `amount` arrives at `pivot`."""
+    gain = _gain_nb(whole, real, hops, pivot, amount, amounts, 1 - slot)
+    if gain > best:
+        return gain, 1 - slot
+    return best, slot
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, amounts):
+    """(code, slot): the best integer execution near `optimum` (U128 above 0) is in `amounts[slot]`,
+    u64[2, 5, 2]; `ceiling` U128 is a profit none exceeds. Tried are the amounts at `pivot` to which `_REACH`
+    units around the optimum lead, and `_PLATEAU` units around the middle one, as one unit may cover all of
+    those."""
+    zero, one, reach = to_u128(_ZERO), to_u128(_ONE), to_u128(_REACH)
+    first, slot = np.int64(0), np.int64(0)
+    centre = _forward_nb(whole, real, first, pivot, optimum)
+    centre = centre if centre > zero else one
+    best, slot = _better_nb(whole, real, hops, pivot, centre, amounts, slot, zero)
+    up, down = centre, centre
+    for _ in range(_PLATEAU):
+        if best >= ceiling:
+            break
+        up = up + one
+        best, slot = _better_nb(whole, real, hops, pivot, up, amounts, slot, best)
+        if down > one and best < ceiling:
+            down = down - one
+            best, slot = _better_nb(whole, real, hops, pivot, down, amounts, slot, best)
+    if best < ceiling:
+        low = _forward_nb(whole, real, first, pivot, optimum - reach if optimum > reach else one)
+        high = _forward_nb(whole, real, first, pivot, optimum + reach)
+        if high > low + to_u128(_MAX_TRIALS):
+            return UNSETTLED, slot
+        low = low if low > zero else one
+        while up < high and best < ceiling:
+            up = up + one
+            best, slot = _better_nb(whole, real, hops, pivot, up, amounts, slot, best)
+        while down > low and best < ceiling:
+            down = down - one
+            best, slot = _better_nb(whole, real, hops, pivot, down, amounts, slot, best)
+    if best == zero:
+        return NOTHING, slot
+    if pivot < hops:
+        out = make_u128(amounts[slot, hops, 0], amounts[slot, hops, 1])
+        _backward_nb(whole, real, hops, out, amounts, slot)
+    return FOUND, slot
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_chain_nb(whole, real, hops, amounts):
+    """(code, slot) of a laid-out chain: NOTHING; FOUND with the input of each hop and, at `hops`, the output
+    in `amounts[slot]`, u64[2, 5, 2]; or UNSETTLED where only the general search can tell."""
+    size, profit, error = optimum_nb(whole, real, hops)
+    if not profit[0] + error >= 1.0:
+        return NOTHING, np.int64(0)
+    if not size[0] < _LARGEST:
+        return UNSETTLED, np.int64(0)
+    ceiling = _whole_nb(add_nb(profit, (error + 2.0**-10, 0.0)))
+    pivot = _coarsest_nb(real, hops, size[0])
+    if pivot == 0:
+        return UNSETTLED, np.int64(0)
+    optimum = _whole_nb(size)
+    optimum = optimum if optimum > to_u128(_ZERO) else to_u128(_ONE)
+    return polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, amounts)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_chains_nb(pools, cycles, begin, end, amounts, codes):
+    """Cycles [begin, end) of i32[n, 4] (directed edges, -1 after the last): `codes` u8[n], `amounts`
+    u64[n, 4, 2, 2], each hop's input and output, of those FOUND. With other than V2 pools they are UNSETTLED.
+    """
+    kind, rules, reserves, fee_pips = pools.kind, pools.rules, pools.reserves, pools.fee_pips
+    whole = np.empty((4, WHOLE_COLUMNS), np.uint64)
+    real = np.empty((4, FLOAT_COLUMNS), np.float64)
+    tried = np.empty((2, 5, 2), np.uint64)
+    for n in range(begin, end):
+        hops = 0
+        while hops < 4 and cycles[n, hops] >= 0:
+            hops += 1
+        if not load_chain_nb(kind, rules, reserves, fee_pips, cycles[n], hops, whole, real):
+            codes[n] = UNSETTLED
+            continue
+        codes[n], slot = solve_chain_nb(whole, real, hops, tried)
+        for hop in range(hops):
+            for limb in range(2):
+                amounts[n, hop, 0, limb] = tried[slot, hop, limb]
+                amounts[n, hop, 1, limb] = tried[slot, hop + 1, limb]

@@ -1,0 +1,202 @@
+"""Every cycle that may pay, found without looking at those that can't.
+
+Two levels. Over tokens: a depth-first walk from a base token along directed pairs, each at its best pool's
+rate, cut wherever even the best way home could not bring the product above the floor; those ways home come
+from a layered relaxation, one pass over the pairs per hop. Over pools: those of each pair of a token cycle
+that passed, best first, cut by the same bounds. Both cuts drop only what cannot pass, so the answer is that
+of enumeration. A walk may also be asked for cycles through given pools alone: the bounds then say, too, how
+good a way can be that meets one of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+MAX_HOPS = 4
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def mark_nb(tables, rows, met, met_rate):
+    """Note the pools asked for: `met` u8[P], and per directed pair their best rate, `met_rate` f64[2U]."""
+    for row in rows:
+        if tables.pair_of[row] < 0:
+            continue
+        met[row] = 1
+        for d in range(2):
+            q = 2 * tables.pair_of[row] + d
+            met_rate[q] = max(met_rate[q], tables.slot_rate[tables.place[2 * row + d]])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def unmark_nb(tables, rows, met, met_rate):
+    """Take the notes back."""
+    for row in rows:
+        if tables.pair_of[row] >= 0:
+            met[row] = 0
+            met_rate[2 * tables.pair_of[row]] = met_rate[2 * tables.pair_of[row] + 1] = 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def relax_nb(tables, directed, base, rank, max_hops, met_rate, home, met_home):
+    """Fill `home` f64[>= max_hops - 1, T]: the best product of at most h + 1 hops from a token to `base`, and
+    `met_home` likewise for ways that meet a pool asked for. Base tokens of a lower rank are not passed: their
+    cycles are found from them."""
+    source, target, best = tables.source, tables.target, tables.best
+    to_base, base_rank = tables.to_base, tables.rank
+    home[0, :] = 0.0
+    met_home[0, :] = 0.0
+    for token in range(home.shape[1]):
+        q = to_base[rank, token]
+        if q >= 0:
+            home[0, token] = best[q]
+            met_home[0, token] = met_rate[q]
+    for h in range(1, max_hops - 1):
+        home[h, :] = home[h - 1, :]
+        met_home[h, :] = met_home[h - 1, :]
+        for q in range(directed):
+            to, rate = target[q], best[q]
+            onward = home[h - 1, to]
+            if onward == 0.0 or rate == 0.0 or to == base or (base_rank[to] >= 0 and base_rank[to] < rank):
+                continue
+            here = source[q]
+            home[h, here] = max(home[h, here], rate * onward)
+            met = max(met_rate[q] * onward, rate * met_home[h - 1, to])
+            met_home[h, here] = max(met_home[h, here], met)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _conflict_nb(group, chosen, level, edge):
+    for k in range(level):
+        if group[chosen[k] >> 1] == group[edge >> 1]:
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _expand_nb(slots, group, path, hops, floor, every, met, met_rate, scratch, out, found):
+    """Write the pool cycles of the token cycle `path` i32[hops] whose product exceeds `floor`; returns the
+    count so far, which stops at what `out` i32[n, 4] holds."""
+    best, start, count, slot_edge, slot_rate = slots
+    chosen, cursor, has_met, product, rest, met_rest = scratch
+    rest[hops], met_rest[hops] = 1.0, 0.0
+    for level in range(hops - 1, -1, -1):
+        q = path[level]
+        rest[level] = best[q] * rest[level + 1]
+        met_rest[level] = max(met_rate[q] * rest[level + 1], best[q] * met_rest[level + 1])
+    level = 0
+    cursor[0], product[0], has_met[0] = start[path[0]], 1.0, every
+    while level >= 0:
+        q, k = path[level], cursor[level]
+        so_far = product[level] * slot_rate[k] if k < start[q] + count[q] else 0.0
+        if not so_far * rest[level + 1] > floor:
+            level -= 1
+            continue
+        cursor[level] = k + 1
+        edge = slot_edge[k]
+        meets = has_met[level] or met[edge >> 1] != 0
+        if not meets and not so_far * met_rest[level + 1] > floor:
+            continue
+        if _conflict_nb(group, chosen, level, edge):
+            continue
+        chosen[level] = edge
+        if level < hops - 1:
+            level += 1
+            cursor[level], product[level], has_met[level] = start[path[level]], so_far, meets
+            continue
+        if found == len(out):
+            return found
+        for d in range(MAX_HOPS):
+            out[found, d] = chosen[d] if d < hops else np.int32(-1)
+        found += 1
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def walk_nb(
+    tables, group, base, rank, max_hops, floor, every, met, met_rate, home, met_home, out, found, budget
+):
+    """Simple cycles of 2..max_hops hops from `base` whose product of rates exceeds `floor`; those that meet a
+    pool asked for, or `every`. Written to `out` i32[n, 4] from `found` on, -1 after the last edge.
+
+    Returns (count so far, pairs looked at). The answer is incomplete when the count fills `out` or the
+    pairs looked at reach `budget`.
+    """
+    # The arrays by name: taking them from the tuple within the loop would count references.
+    best, target, base_rank, to_base = tables.best, tables.target, tables.rank, tables.to_base
+    out_start, out_count, out_pair = tables.out_start, tables.out_count, tables.out_pair
+    slots = (best, tables.start, tables.held, tables.slot_edge, tables.slot_rate)
+    path = np.empty(MAX_HOPS, np.int32)
+    token = np.empty(MAX_HOPS, np.int32)
+    cursor = np.zeros(MAX_HOPS, np.int64)
+    product = np.empty(MAX_HOPS)
+    has_met = np.empty(MAX_HOPS, np.bool_)
+    scratch = (
+        np.empty(MAX_HOPS, np.int32),  # chosen edges
+        np.empty(MAX_HOPS + 1, np.int64),  # slot to try next
+        np.empty(MAX_HOPS + 1, np.bool_),  # a pool asked for is among the chosen
+        np.empty(MAX_HOPS + 1),  # product of the chosen
+        np.empty(MAX_HOPS + 1),  # the best product of the hops from a level on
+        np.empty(MAX_HOPS + 1),  # the best that meets a pool asked for
+    )
+    depth, looked = 0, 0
+    token[0], cursor[0], product[0], has_met[0] = base, 0, 1.0, every
+    while depth >= 0:
+        here, k = token[depth], cursor[depth]
+        if k >= out_count[here] or depth >= max_hops - 1 or looked >= budget:
+            depth -= 1
+            continue
+        cursor[depth] = k + 1
+        looked += 1
+        q = out_pair[out_start[here] + k]
+        to = target[q]
+        so_far = product[depth] * best[q]
+        # At least one hop is left to come home.
+        left = max_hops - depth - 2
+        if to == base or not so_far * home[left, to] > floor:
+            continue
+        if base_rank[to] >= 0 and base_rank[to] < rank:
+            continue
+        meets = has_met[depth] or met_rate[q] > 0.0
+        if not meets and not so_far * met_home[left, to] > floor:
+            continue
+        passed = False
+        for d in range(1, depth + 1):
+            passed = passed or token[d] == to
+        if passed:
+            continue
+        path[depth] = q
+        depth += 1
+        token[depth], cursor[depth], product[depth], has_met[depth] = to, 0, so_far, meets
+        closing = to_base[rank, to]
+        if closing < 0 or not so_far * best[closing] > floor:
+            continue
+        if meets or met_rate[closing] > 0.0:
+            path[depth] = closing
+            found = _expand_nb(
+                slots, group, path, depth + 1, floor, every, met, met_rate, scratch, out, found
+            )
+            if found == len(out):
+                return found, looked
+    return found, looked
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def starts_nb(tables, cycles, rotated, ring):
+    """Every base token of each cycle as its start: `rotated` i32[>= 4n, 4] receives the cycles, `ring` the
+    number of the one each comes from. Returns how many."""
+    count = 0
+    for n in range(len(cycles)):
+        hops = 0
+        while hops < MAX_HOPS and cycles[n, hops] >= 0:
+            hops += 1
+        for first in range(hops):
+            edge = cycles[n, first]
+            sold = tables.source[2 * tables.pair_of[edge >> 1] + (edge & 1)]
+            if tables.rank[sold] < 0:
+                continue
+            for d in range(MAX_HOPS):
+                rotated[count, d] = cycles[n, (first + d) % hops] if d < hops else np.int32(-1)
+            ring[count] = n
+            count += 1
+    return count
