@@ -14,9 +14,11 @@ from eth_utils import to_checksum_address
 from engine.domain.errors import ConfigError, DeploymentError
 from scripts._artifacts import Build, build
 from scripts._manifests import Manifests, code_hash, source_commit
+from scripts._send import Creator, code_at
 
 # ERC-1967: where a proxy keeps the address of its implementation.
 IMPLEMENTATION_SLOT = 0x360894A13BA1A3210667C828492DB98DCA3E2076CC3735A920A3CA505D382BBC
+DEVELOPMENT = "dev:"
 
 
 def connected_chain_id() -> int:
@@ -24,24 +26,32 @@ def connected_chain_id() -> int:
     return int(networks.provider.chain_id)
 
 
-def choose_account(alias: str | None) -> AccountAPI:
-    """The named Ape account, or the first development account where it is funded.
+def choose_account(alias: str | None, option: str = "--account") -> AccountAPI:
+    """The named Ape account ("dev:N" for development account N), or the first development account.
 
-    Raises ConfigError when there is no such account or no default to fall back on.
+    Raises ConfigError when there is no such account or a development account is not funded here.
     """
-    if alias:
+    if alias and not alias.startswith(DEVELOPMENT):
         if alias not in accounts.aliases:
             raise ConfigError(
-                f"--account {alias} is not an Ape account: `ape accounts list` shows those there are"
+                f"{option} {alias} is not an Ape account: `ape accounts list` shows those there are"
             )
         return accounts.load(alias)
-    account = accounts.test_accounts[0]
+    number = (alias or "dev:0").removeprefix(DEVELOPMENT)
+    if not number.isdigit() or int(number) >= 10:
+        raise ConfigError(f"{option} {alias} is not one of dev:0 to dev:9: correct it")
+    account = accounts.test_accounts[int(number)]
     if networks.provider.get_balance(account.address) == 0:
         raise ConfigError(
             f"the development account {account.address} has no funds"
-            f" on chain {connected_chain_id()}: pass --account"
+            f" on chain {connected_chain_id()}: pass {option}"
         )
     return account
+
+
+def development_address(number: int) -> str:
+    """The address of a development account."""
+    return str(accounts.test_accounts[number].address)
 
 
 @dataclass(slots=True)
@@ -50,6 +60,7 @@ class Deployer:
 
     account: AccountAPI
     manifests: Manifests
+    creator: Creator
     replace: bool = False
 
     def contract(self, name: str, *arguments: Any) -> ContractInstance:
@@ -58,9 +69,9 @@ class Deployer:
         kept = self._kept(name, arguments)
         if kept:
             return made.container.at(kept["address"])
-        instance = self.account.deploy(made.container, *arguments, publish=False)
-        self._record(made, instance, arguments)
-        return instance
+        address, transaction, block = self.creator.create(creation_code(made, arguments))
+        self._record(made, address, transaction, block, arguments)
+        return made.container.at(address)
 
     def proxied(self, name: str, authority: str) -> ContractInstance:
         """A UUPS contract behind an ERC-1967 proxy that initialises it in its own constructor."""
@@ -68,11 +79,36 @@ class Deployer:
         kept = self._kept(name, (authority,))
         if kept:
             return made.container.at(kept["address"])
-        implementation = self.account.deploy(made.container, publish=False)
-        initialise = implementation.initialize.encode_input(authority)
-        instance = self.account.deploy(proxy.container, implementation.address, initialise, publish=False)
-        self._record(made, instance, (authority,), implementation, proxy)
-        return made.container.at(instance.address)
+        implementation, _, _ = self.creator.create(creation_code(made, ()))
+        initialise = made.container.at(implementation).initialize.encode_input(authority)
+        address, transaction, block = self.creator.create(creation_code(proxy, (implementation, initialise)))
+        self._record(made, address, transaction, block, (authority,), implementation, proxy)
+        return made.container.at(address)
+
+    def record(
+        self, made: Build, arguments: tuple, address: str, transaction: str | None, block: int
+    ) -> dict:
+        """The manifest of a contract without a proxy."""
+        plain = [_plain(argument) for argument in arguments]
+        return {
+            "contract": made.name,
+            "chain_id": self.manifests.chain_id,
+            "address": address.lower(),
+            "implementation": None,
+            "transaction": transaction,
+            "block": block,
+            "deployer": self.account.address.lower(),
+            "constructor_args": plain,
+            "compiler": {
+                "version": made.compiler,
+                "settings_sha256": made.settings_sha256,
+                "target": made.target,
+            },
+            "standard_json": self.manifests.write_input(made),
+            "source_commit": source_commit(),
+            "code_hash": code_hash(code_at(address)),
+            "implementation_code_hash": None,
+        }
 
     def _kept(self, name: str, arguments: tuple) -> dict[str, Any] | None:
         record = self.manifests.read(name)
@@ -93,14 +129,13 @@ class Deployer:
     def _complaint(self, record: dict[str, Any], arguments: tuple) -> str | None:
         """What keeps a recorded contract from being used as it is, or None."""
         address = to_checksum_address(record["address"])
-        if _code_hash(address) != record["code_hash"]:
+        if code_hash(code_at(address)) != record["code_hash"]:
             return f"the chain does not hold the recorded code at {address} (another or a reset chain?)"
         if record["implementation"]:
-            slot = bytes(networks.provider.get_storage(address, IMPLEMENTATION_SLOT))
-            current = to_checksum_address(slot[-20:])
+            current = implementation_of(address)
             if current.lower() != record["implementation"]:
                 return f"the proxy {address} has implementation {current} and not {record['implementation']}"
-            if _code_hash(current) != record["implementation_code_hash"]:
+            if code_hash(code_at(current)) != record["implementation_code_hash"]:
                 return f"the chain does not hold the recorded code at {current}"
         wanted = [_plain(argument) for argument in arguments]
         recorded = record.get("initializer_args") or record["constructor_args"]
@@ -111,46 +146,35 @@ class Deployer:
     def _record(
         self,
         made: Build,
-        instance: ContractInstance,
+        address: str,
+        transaction: str | None,
+        block: int,
         arguments: tuple,
-        implementation: ContractInstance | None = None,
+        implementation: str | None = None,
         proxy: Build | None = None,
     ) -> None:
-        receipt = instance.creation_metadata.receipt
-        plain = [_plain(argument) for argument in arguments]
-        record = {
-            "contract": made.name,
-            "chain_id": self.manifests.chain_id,
-            "address": instance.address.lower(),
-            "implementation": implementation.address.lower() if implementation else None,
-            "transaction": receipt.txn_hash,
-            "block": receipt.block_number,
-            "deployer": self.account.address.lower(),
-            "constructor_args": plain,
-            "compiler": {
-                "version": made.compiler,
-                "settings_sha256": made.settings_sha256,
-                "target": made.target,
-            },
-            "standard_json": self.manifests.write_input(made),
-            "source_commit": source_commit(),
-            "code_hash": _code_hash(instance.address),
-            "implementation_code_hash": _code_hash(implementation.address) if implementation else None,
-        }
+        record = self.record(made, arguments, address, transaction, block)
         if implementation and proxy:
-            initialise = implementation.initialize.encode_input(*arguments).hex()
-            record["constructor_args"] = [
-                implementation.address.lower(),
-                "0x" + initialise.removeprefix("0x"),
-            ]
-            record["initializer_args"] = plain
-            record["proxy"] = {"target": proxy.target, "standard_json": self.manifests.write_input(proxy)}
+            initialise = made.container.at(implementation).initialize.encode_input(*arguments)
+            record |= {
+                "implementation": implementation.lower(),
+                "implementation_code_hash": code_hash(code_at(implementation)),
+                "constructor_args": [implementation.lower(), "0x" + bytes(initialise).hex()],
+                "initializer_args": record["constructor_args"],
+                "proxy": {"target": proxy.target, "standard_json": self.manifests.write_input(proxy)},
+            }
         self.manifests.write(record)
-        click.echo(f"{made.name}: deployed {instance.address} in block {receipt.block_number}")
+        click.echo(f"{made.name}: deployed {address} in block {block}")
 
 
-def _code_hash(address: str) -> str:
-    return code_hash(bytes(networks.provider.get_code(address)))
+def creation_code(made: Build, arguments: tuple) -> bytes:
+    """What creates a contract: its creation code and its encoded constructor arguments."""
+    return bytes(made.container.constructor.serialize_transaction(*arguments).data)
+
+
+def implementation_of(proxy: str) -> str:
+    """The implementation a proxy runs now, in checksum form."""
+    return to_checksum_address(bytes(networks.provider.get_storage(proxy, IMPLEMENTATION_SLOT))[-20:])
 
 
 def _plain(argument: Any) -> str:

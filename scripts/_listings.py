@@ -1,28 +1,29 @@
-"""The venues and price feeds to register, read from JSON files."""
+"""The venues and price feeds to register, read from JSON lists or from a chain's TOML table."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eth_utils import is_hex_address, to_checksum_address
-
 from engine.domain.errors import ConfigError
-from engine.domain.market import ZERO_HASH, Protocol
+from engine.domain.market import Protocol
+from scripts._fields import address, boolean, hash_or_zero, integer
+from scripts._sources import FeedListing, read_feed
 
-USD = "0x0000000000000000000000000000000000000348"
-_KINDS = {Protocol.UNISWAP_V2.value: 1, Protocol.UNISWAP_V3.value: 2}
+_PROTOCOL_BYTES = 32
+_BY_CREATE2 = (Protocol.UNISWAP_V2, Protocol.UNISWAP_V3)
 
 
 @dataclass(frozen=True, slots=True)
 class VenueListing:
-    """The fields of `IDexRegistry.Venue`, in its order."""
+    """The fields of `IDexRegistry.Venue`, in its order; hashes as 0x-hex."""
 
     name: str
-    kind: int
+    protocol: str
     factory: str
     deployer: str
     init_code_hash: str
@@ -31,34 +32,31 @@ class VenueListing:
     enabled: bool
 
     def as_tuple(self) -> tuple:
+        """As the contract takes it."""
         return (
             self.name,
-            self.kind,
+            protocol_word(self.protocol),
             self.factory,
             self.deployer,
-            self.init_code_hash,
-            self.pool_code_hash,
+            bytes.fromhex(self.init_code_hash[2:]),
+            bytes.fromhex(self.pool_code_hash[2:]),
             self.fee_pips,
             self.enabled,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class FeedListing:
-    """The arguments of `IPriceFeedRegistry.setFeed`.
+class ChainListing:
+    """What a chain's table says should be registered."""
 
-    `max_staleness` in seconds, answers in the aggregator's units.
-    """
+    chain_id: int
+    venues: list[VenueListing]
+    feeds: list[FeedListing]
 
-    base: str
-    quote: str
-    aggregator: str
-    max_staleness: int
-    min_answer: int
-    max_answer: int
 
-    def as_tuple(self) -> tuple:
-        return (self.base, self.quote, self.aggregator, self.max_staleness, self.min_answer, self.max_answer)
+def protocol_word(protocol: str) -> bytes:
+    """A protocol's name as the registry stores it: ASCII, left-aligned in a word."""
+    return protocol.encode("ascii").ljust(_PROTOCOL_BYTES, b"\0")
 
 
 def read_venues(path: Path) -> list[VenueListing]:
@@ -66,25 +64,53 @@ def read_venues(path: Path) -> list[VenueListing]:
 
     Raises ConfigError naming the file, the entry and the field.
     """
-    return _read(path, _venue)
+    return _read_list(path, _json(path), "entry", _venue)
 
 
 def read_feeds(path: Path) -> list[FeedListing]:
-    """Feeds from a JSON list of `{base, quote, aggregator, max_staleness, min_answer, max_answer}`.
+    """Feeds from a JSON list; see `scripts._sources.read_feed` for an entry's fields.
 
-    `quote` may be "usd"; integers may be decimal strings. Raises ConfigError naming the file,
-    the entry and the field.
+    Raises ConfigError naming the file, the entry and the field.
     """
-    return _read(path, _feed)
+    return _read_list(path, _json(path), "entry", read_feed)
 
 
-def _read(path: Path, parse: Callable[[dict[str, Any]], Any]) -> list:
+def read_table(path: Path) -> ChainListing:
+    """Venues and feeds from a table such as `deployments/chains/ethereum.toml`.
+
+    A top-level `sequencer = { uptime_feed = "0x…", grace_s = 3600 }` guards every feed of the table. Raises
+    ConfigError naming the file, the entry and the field.
+    """
     try:
-        entries = json.loads(path.read_text())
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): check its name") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML ({error}): correct it") from error
+    if not isinstance(raw.get("chain_id"), int):
+        raise ConfigError(f"{path} lacks chain_id: add it")
+    sequencer = raw.get("sequencer")
+
+    def feed(entry: dict[str, Any]) -> FeedListing:
+        return read_feed(entry if sequencer is None else {"sequencer": sequencer, **entry})
+
+    return ChainListing(
+        raw["chain_id"],
+        _read_list(path, raw.get("venues", []), "venue", _venue),
+        _read_list(path, raw.get("feeds", []), "feed", feed),
+    )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): check its name") from error
     except ValueError as error:
         raise ConfigError(f"{path} is not JSON ({error}): correct it") from error
+
+
+def _read_list(path: Path, entries: Any, what: str, parse: Callable[[dict[str, Any]], Any]) -> list:
     if not isinstance(entries, list):
         raise ConfigError(f"{path} must hold a list: correct it")
     found = []
@@ -94,64 +120,26 @@ def _read(path: Path, parse: Callable[[dict[str, Any]], Any]) -> list:
                 raise ValueError("is not an object")
             found.append(parse(entry))
         except KeyError as error:
-            raise ConfigError(f"{path}: entry {number} lacks {error.args[0]}: add it") from None
+            raise ConfigError(f"{path}: {what} {number} lacks {error.args[0]}: add it") from None
         except ValueError as error:
-            raise ConfigError(f"{path}: entry {number} {error}: correct it") from None
+            raise ConfigError(f"{path}: {what} {number} {error}: correct it") from None
     return found
 
 
 def _venue(entry: dict[str, Any]) -> VenueListing:
-    if entry["protocol"] not in _KINDS:
-        raise ValueError(f"has protocol {entry['protocol']!r}, which is none of {', '.join(_KINDS)}")
+    known = [protocol.value for protocol in Protocol]
+    if entry["protocol"] not in known:
+        raise ValueError(f"has protocol {entry['protocol']!r}, which is none of {', '.join(known)}")
+    if entry["protocol"] in _BY_CREATE2 and not entry["init_code_hash"]:
+        raise ValueError("has no init_code_hash, without which no pool of it can be proven")
+    factory = address(entry, "factory")
     return VenueListing(
         name=str(entry["name"]),
-        kind=_KINDS[entry["protocol"]],
-        factory=_address(entry, "factory"),
-        deployer=_address(entry, "deployer"),
-        init_code_hash=_hash(entry, "init_code_hash"),
-        pool_code_hash=_hash(entry, "pool_code_hash") if entry.get("pool_code_hash") else ZERO_HASH,
-        fee_pips=_integer(entry, "fee_pips") if entry.get("fee_pips") is not None else 0,
-        enabled=_boolean(entry, "enabled"),
+        protocol=str(entry["protocol"]),
+        factory=factory,
+        deployer=address(entry, "deployer") if "deployer" in entry else factory,
+        init_code_hash=hash_or_zero(entry, "init_code_hash"),
+        pool_code_hash=hash_or_zero(entry, "pool_code_hash"),
+        fee_pips=integer(entry, "fee_pips") if entry.get("fee_pips") is not None else 0,
+        enabled=boolean(entry, "enabled"),
     )
-
-
-def _feed(entry: dict[str, Any]) -> FeedListing:
-    usd = str(entry["quote"]).lower() == "usd"
-    return FeedListing(
-        base=_address(entry, "base"),
-        quote=to_checksum_address(USD) if usd else _address(entry, "quote"),
-        aggregator=_address(entry, "aggregator"),
-        max_staleness=_integer(entry, "max_staleness"),
-        min_answer=_integer(entry, "min_answer"),
-        max_answer=_integer(entry, "max_answer"),
-    )
-
-
-def _address(entry: dict[str, Any], field: str) -> str:
-    if not is_hex_address(entry[field]):
-        raise ValueError(f"has {field} {entry[field]!r}, which is not an address")
-    return to_checksum_address(entry[field])
-
-
-def _hash(entry: dict[str, Any], field: str) -> str:
-    text = str(entry[field]).lower().removeprefix("0x")
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
-        raise ValueError(f"has {field} {entry[field]!r}, which is not a 32-byte hash")
-    return "0x" + text
-
-
-def _integer(entry: dict[str, Any], field: str) -> int:
-    try:
-        value = int(str(entry[field]))
-    except ValueError:
-        value = -1
-    if value < 0 or isinstance(entry[field], bool):
-        raise ValueError(f"has {field} {entry[field]!r}, which is not a whole number")
-    return value
-
-
-def _boolean(entry: dict[str, Any], field: str) -> bool:
-    value = entry.get(field, True)
-    if not isinstance(value, bool):
-        raise ValueError(f"has {field} {value!r}, which is not true or false")
-    return value

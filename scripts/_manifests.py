@@ -80,6 +80,13 @@ class Manifests:
         """Store a contract's record."""
         self._replace(f"{record['contract']}.json", record)
 
+    def amend(self, contract: str, **fields: Any) -> None:
+        """Change fields of a contract's record; writes only when one differs."""
+        record = self.read(contract)
+        assert record is not None, contract
+        if any(record.get(name) != value for name, value in fields.items()):
+            self.write({**record, **fields})
+
     def write_input(self, build: Build) -> str:
         """Store the compiler input that reproduces a contract; returns the file's name."""
         name = f"{build.name}.input.json"

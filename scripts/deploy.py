@@ -1,6 +1,7 @@
-"""`ape run deploy --network …`: deploy the contracts, give out their roles, register venues and feeds.
+"""`ape run deploy --network …`: deploy the contracts, fill the registries, hand over to the administrator.
 
-Idempotent: what the manifests record and the chain holds is kept; only what is missing is sent.
+Idempotent: addresses follow from the code, so what a run that was cut off has done is found and kept; only
+what is missing is sent. The last transaction takes every role from the deployer.
 """
 
 from __future__ import annotations
@@ -8,70 +9,107 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from ape.api import AccountAPI
 from ape.cli import ConnectedProviderCommand
-from ape.exceptions import ApeException
 
-from engine.domain.errors import UsageError
-from scripts._chain import Deployer, choose_account, connected_chain_id
-from scripts._listings import read_feeds, read_venues
+from engine.domain.errors import ConfigError
+from scripts._chain import Deployer, choose_account, connected_chain_id, development_address
+from scripts._listings import read_feeds, read_table, read_venues
 from scripts._manifests import Manifests
-from scripts._roles import configure
+from scripts._options import account_option, address_option, duration_option, one_sentence, out_option
+from scripts._registries import feed_calls, router_calls, venue_calls
+from scripts._roles import Holder, SetUp
+from scripts._send import DEFAULT_SALT, Creator, SentJournal
+from scripts._sources import deploy_sources
 
-
-def _address(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    from eth_utils import is_hex_address, to_checksum_address
-
-    if value is None or is_hex_address(value):
-        return value and to_checksum_address(value)
-    raise click.BadParameter(f"{value!r} is not an address", param=parameter)
+# Who is who on a development chain, by development account.
+_DEVELOPERS = {"admin": 1, "upgrader": 2, "curator": 3, "guardian": 4, "operator": 5, "vault": 6}
+_TWO_DAYS = 48 * 3600
+_HALF_DAY = 12 * 3600
 
 
 @click.command(cls=ConnectedProviderCommand)
-@click.option("--account", "alias", help="Ape account that deploys; a development account where left out.")
-@click.option(
-    "--operator", callback=_address, help="Only sender of the router's streams [default: the deployer]."
-)
-@click.option("--vault", callback=_address, help="Where profits are swept to [default: the operator].")
-@click.option("--curator", callback=_address, help="Adds venues and feeds [default: the deployer].")
-@click.option(
-    "--guardian", callback=_address, help="Disables venues, removes feeds, stops [default: the deployer]."
-)
-@click.option("--upgrader", callback=_address, help="Upgrades and names the router [default: the deployer].")
+@account_option
+@address_option("--admin", help="Gives out roles, after its delay: a multisig.")
+@address_option("--upgrader", help="Upgrades and names the router, after its delay: a multisig.")
+@address_option("--curator", help="Adds venues and feeds, after its delay.")
+@address_option("--guardian", help="Stops, disables and removes, at once; cannot add or take back.")
+@address_option("--operator", help="Only sender of the router's streams: the engine's key.")
+@address_option("--vault", help="Only place profits can be moved to [default: the operator].")
+@duration_option("--admin-delay", _TWO_DAYS, help="Between the administrator's announcing and doing.")
+@duration_option("--upgrade-delay", _TWO_DAYS, help="Between the upgrader's announcing and doing.")
+@duration_option("--curator-delay", _HALF_DAY, help="Between the curator's announcing and doing.")
 @click.option("--venues", type=click.Path(path_type=Path), help="JSON list of venues to register.")
 @click.option("--feeds", type=click.Path(path_type=Path), help="JSON list of price feeds to register.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("deployments"),
-    help="Manifests go to <out>/<chain-id>/.",
-)
+@click.option("--table", type=click.Path(path_type=Path), help="TOML table of venues and feeds instead.")
+@out_option
+@click.option("--salt", default=DEFAULT_SALT, help="32 bytes that addresses follow from [default: fixed].")
 @click.option("--replace", is_flag=True, help="Deploy anew what does not fit its manifest.")
-def cli(alias, operator, vault, curator, guardian, upgrader, venues, feeds, out, replace):
-    """Deploy AccessManager, DexRegistry, PriceFeedRegistry and ArbitrageRouter."""
-    try:
-        wanted_venues = read_venues(venues) if venues else []
-        wanted_feeds = read_feeds(feeds) if feeds else []
-        account: AccountAPI = choose_account(alias)
-        chain_id = connected_chain_id()
-        manifests = Manifests(out / str(chain_id), chain_id)
-        manifests.prepare()
-        deployer = Deployer(account, manifests, replace)
-        operator = operator or account.address
-        roles = {
-            "curator": curator or account.address,
-            "guardian": guardian or account.address,
-            "operator": operator,
-            "upgrader": upgrader or account.address,
-        }
-        manager = deployer.contract("AccessManager", account.address)
-        dex_registry = deployer.proxied("DexRegistry", manager.address)
-        feed_registry = deployer.proxied("PriceFeedRegistry", manager.address)
-        router = deployer.contract("ArbitrageRouter", operator, vault or operator)
-        configure(account, manager, dex_registry, feed_registry, router, roles, wanted_venues, wanted_feeds)
-    except UsageError as error:
-        click.echo(f"deploy: {error}", err=True)
-        raise SystemExit(2) from error
-    except ApeException as error:
-        click.echo(f"deploy: {type(error).__name__}: {error}", err=True)
-        raise SystemExit(1) from error
+@one_sentence("deploy")
+def cli(alias, venues, feeds, table, out, salt, replace, **given):
+    """Deploy AccessManager, DexRegistry, PriceFeedRegistry and ArbitrageRouter.
+
+    On a development chain everybody has a development account (admin dev:1, upgrader dev:2, curator dev:3,
+    guardian dev:4, operator dev:5, vault dev:6); elsewhere name each of them.
+    """
+    account = choose_account(alias)
+    people = _people(given, development=alias is None or alias.startswith("dev:"))
+    delays = {"admin": given["admin_delay"], "upgrader": given["upgrade_delay"]}
+    delays["curator"] = given["curator_delay"]
+    _require_governed(account.address, people, delays)
+    chain_id = connected_chain_id()
+    wanted_venues = read_venues(venues) if venues else []
+    wanted_feeds = read_feeds(feeds) if feeds else []
+    if table is not None:
+        listing = read_table(table)
+        if listing.chain_id != chain_id:
+            raise ConfigError(f"{table} is of chain {listing.chain_id}, but the node serves {chain_id}")
+        wanted_venues, wanted_feeds = [*wanted_venues, *listing.venues], [*wanted_feeds, *listing.feeds]
+    manifests = Manifests(out / str(chain_id), chain_id)
+    manifests.prepare()
+    journal = SentJournal(manifests.folder / ".sent.json")
+    creator = Creator(account, journal, salt)
+    deployer = Deployer(account, manifests, creator, replace)
+
+    manager = deployer.contract("AccessManager", account.address)
+    dex_registry = deployer.proxied("DexRegistry", manager.address)
+    feed_registry = deployer.proxied("PriceFeedRegistry", manager.address)
+    router = deployer.contract("ArbitrageRouter", people["operator"], people["vault"])
+
+    calls = [*router_calls(dex_registry, router.address), *venue_calls(dex_registry, wanted_venues)]
+    set_feeds, placed = feed_calls(feed_registry, wanted_feeds, salt)
+    deploy_sources(creator, placed)
+    holders = {
+        role: Holder(people[role], delays.get(role, 0))
+        for role in ("curator", "guardian", "operator", "upgrader", "admin")
+    }
+    targets = {"DexRegistry": dex_registry, "PriceFeedRegistry": feed_registry}
+    SetUp(account, manager, targets, holders).finish([*calls, *set_feeds])
+    manifests.amend(
+        "AccessManager",
+        roles={
+            role: {"holder": one.address.lower(), "delay_s": one.delay_s} for role, one in holders.items()
+        },
+    )
+    journal.clear()
+
+
+def _people(given: dict, development: bool) -> dict[str, str]:
+    """Everybody's address; development accounts stand in where it is a development account that deploys."""
+    people = {role: given[role] for role in _DEVELOPERS}
+    missing = [role for role, address in people.items() if address is None and role != "vault"]
+    if missing and not development:
+        raise ConfigError(f"with an account of yours, name everybody: --{' --'.join(missing)} missing")
+    if people["vault"] is None and people["operator"] is not None:
+        people["vault"] = people["operator"]
+    return {role: address or development_address(_DEVELOPERS[role]) for role, address in people.items()}
+
+
+def _require_governed(deployer: str, people: dict[str, str], delays: dict[str, int]) -> None:
+    """No deployment without a delay between announcing and doing, or with the deployer in charge."""
+    for role, delay in delays.items():
+        if delay == 0:
+            name = "upgrade" if role == "upgrader" else role
+            raise ConfigError(f"--{name}-delay 0s would let the {role} act unannounced: give it at least 1s")
+    for role in ("admin", "upgrader", "curator"):
+        if people[role] == deployer:
+            raise ConfigError(f"the deployer {deployer} cannot be {role}: name somebody else with --{role}")

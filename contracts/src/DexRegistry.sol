@@ -6,24 +6,27 @@ import {
     AccessManagedUpgradeable
 } from "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 
-/// @title The venues the engine knows, behind a proxy
+/// @title The venues the engine knows and what it must leave alone, behind a proxy
 /// @notice Every function that changes something is restricted by the AccessManager this was initialised with.
 contract DexRegistry is IDexRegistry, AccessManagedUpgradeable, UUPSUpgradeable {
+    using EnumerableSet for EnumerableSet.AddressSet;
+
     /// @custom:storage-location erc7201:roundtrip.storage.DexRegistry
     struct DexRegistryStorage {
         Venue[] venues;
         mapping(bytes32 nameHash => bool) nameTaken;
         mapping(address factory => bool) factoryTaken;
+        EnumerableSet.AddressSet barred;
         address router;
         bool stopped;
+        uint64 revision;
     }
 
     /// @dev keccak256(abi.encode(uint256(keccak256("roundtrip.storage.DexRegistry")) - 1)) & ~bytes32(uint256(0xff))
     bytes32 private constant STORAGE = 0x726e2e052a36dc8e406bbccae9c8b0320daf43de4c948b73ec59e2f936e77900;
 
-    uint8 private constant KIND_V2 = 1;
-    uint8 private constant KIND_V3 = 2;
     uint24 private constant ONE_PIPS = 1_000_000;
 
     /// @custom:oz-upgrades-unsafe-allow constructor
@@ -48,26 +51,48 @@ contract DexRegistry is IDexRegistry, AccessManagedUpgradeable, UUPSUpgradeable 
         $.factoryTaken[venue.factory] = true;
         id = $.venues.length;
         $.venues.push(venue);
-        emit VenueAdded(id, venue.name, venue.kind, venue.factory);
+        $.revision++;
+        emit VenueAdded(id, venue.name, venue.protocol, venue.factory);
         if (venue.enabled) emit VenueEnabled(id);
     }
 
     /// @inheritdoc IDexRegistry
-    function setVenueEnabled(uint256 id, bool enabled) external restricted {
-        _setEnabled(id, enabled);
+    function enableVenue(uint256 id) external restricted {
+        _venue(id).enabled = true;
+        _storage().revision++;
+        emit VenueEnabled(id);
     }
 
     /// @inheritdoc IDexRegistry
     function disableVenue(uint256 id) external restricted {
-        _setEnabled(id, false);
+        _venue(id).enabled = false;
+        _storage().revision++;
+        emit VenueDisabled(id);
+    }
+
+    /// @inheritdoc IDexRegistry
+    function bar(address account) external restricted {
+        if (!_storage().barred.add(account)) return;
+        _storage().revision++;
+        emit Barred(account);
+    }
+
+    /// @inheritdoc IDexRegistry
+    function unbar(address account) external restricted {
+        if (!_storage().barred.remove(account)) return;
+        _storage().revision++;
+        emit Unbarred(account);
     }
 
     /// @inheritdoc IDexRegistry
     function setRouter(address router_) external restricted {
-        if (router_ != address(0) && router_.code.length == 0) revert NotAContract(router_);
-        DexRegistryStorage storage $ = _storage();
-        emit RouterChanged($.router, router_);
-        $.router = router_;
+        if (router_.code.length == 0) revert NotAContract(router_);
+        _setRouter(router_);
+    }
+
+    /// @inheritdoc IDexRegistry
+    function clearRouter() external restricted {
+        _setRouter(address(0));
     }
 
     /// @inheritdoc IDexRegistry
@@ -80,6 +105,12 @@ contract DexRegistry is IDexRegistry, AccessManagedUpgradeable, UUPSUpgradeable 
     function resume() external restricted {
         _storage().stopped = false;
         emit Resumed(msg.sender);
+    }
+
+    /// @inheritdoc IDexRegistry
+    function status() external view returns (bool stopped_, address router_, uint256 revision_) {
+        DexRegistryStorage storage $ = _storage();
+        return ($.stopped, $.router, $.revision);
     }
 
     /// @inheritdoc IDexRegistry
@@ -103,6 +134,23 @@ contract DexRegistry is IDexRegistry, AccessManagedUpgradeable, UUPSUpgradeable 
     }
 
     /// @inheritdoc IDexRegistry
+    function barredCount() external view returns (uint256) {
+        return _storage().barred.length();
+    }
+
+    /// @inheritdoc IDexRegistry
+    function barredPage(uint256 offset, uint256 limit) external view returns (address[] memory page) {
+        uint256 count = _storage().barred.length();
+        uint256 start = offset < count ? offset : count;
+        return _storage().barred.values(start, limit < count - start ? start + limit : count);
+    }
+
+    /// @inheritdoc IDexRegistry
+    function isBarred(address account) external view returns (bool) {
+        return _storage().barred.contains(account);
+    }
+
+    /// @inheritdoc IDexRegistry
     function router() external view returns (address) {
         return _storage().router;
     }
@@ -114,10 +162,10 @@ contract DexRegistry is IDexRegistry, AccessManagedUpgradeable, UUPSUpgradeable 
 
     function _authorizeUpgrade(address) internal override restricted {}
 
-    function _setEnabled(uint256 id, bool enabled) private {
-        _venue(id).enabled = enabled;
-        if (enabled) emit VenueEnabled(id);
-        else emit VenueDisabled(id);
+    function _setRouter(address router_) private {
+        DexRegistryStorage storage $ = _storage();
+        emit RouterChanged($.router, router_);
+        $.router = router_;
     }
 
     function _venue(uint256 id) private view returns (Venue storage) {
@@ -128,12 +176,10 @@ contract DexRegistry is IDexRegistry, AccessManagedUpgradeable, UUPSUpgradeable 
 
     function _validate(Venue calldata venue) private pure {
         if (bytes(venue.name).length == 0 || bytes(venue.name).length > 64) revert InvalidVenue("name");
-        if (venue.kind != KIND_V2 && venue.kind != KIND_V3) revert InvalidVenue("kind");
+        if (venue.protocol == 0) revert InvalidVenue("protocol");
         if (venue.factory == address(0)) revert InvalidVenue("factory");
         if (venue.deployer == address(0)) revert InvalidVenue("deployer");
-        if (venue.initCodeHash == 0) revert InvalidVenue("initCodeHash");
-        bool fixedFee = venue.kind == KIND_V2;
-        if (venue.feePips >= ONE_PIPS || (venue.feePips != 0) != fixedFee) revert InvalidVenue("feePips");
+        if (venue.feePips >= ONE_PIPS) revert InvalidVenue("feePips");
     }
 
     function _storage() private pure returns (DexRegistryStorage storage $) {

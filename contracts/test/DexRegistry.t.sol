@@ -12,7 +12,7 @@ contract DexRegistryTest is Managed {
     function test_venueComesBackAsItWentIn() public {
         IDexRegistry.Venue memory venue = IDexRegistry.Venue({
             name: "pancake-v3",
-            kind: 2,
+            protocol: "uniswap-v3",
             factory: makeAddr("factory"),
             deployer: makeAddr("deployer"),
             initCodeHash: keccak256("init"),
@@ -21,7 +21,7 @@ contract DexRegistryTest is Managed {
             enabled: true
         });
         vm.expectEmit(address(dexes));
-        emit IDexRegistry.VenueAdded(0, venue.name, 2, venue.factory);
+        emit IDexRegistry.VenueAdded(0, venue.name, "uniswap-v3", venue.factory);
         vm.expectEmit(address(dexes));
         emit IDexRegistry.VenueEnabled(0);
         vm.prank(curator);
@@ -37,12 +37,11 @@ contract DexRegistryTest is Managed {
         vm.prank(guardian);
         dexes.disableVenue(0);
         assertFalse(dexes.venueAt(0).enabled);
-        vm.startPrank(curator);
-        dexes.setVenueEnabled(0, true);
+        vm.expectEmit(address(dexes));
+        emit IDexRegistry.VenueEnabled(0);
+        vm.prank(curator);
+        dexes.enableVenue(0);
         assertTrue(dexes.venueAt(0).enabled);
-        dexes.setVenueEnabled(0, false);
-        assertFalse(dexes.venueAt(0).enabled);
-        vm.stopPrank();
     }
 
     function test_unknownVenue() public {
@@ -55,7 +54,7 @@ contract DexRegistryTest is Managed {
         dexes.disableVenue(1);
         vm.expectRevert(refusal);
         vm.prank(curator);
-        dexes.setVenueEnabled(1, true);
+        dexes.enableVenue(1);
     }
 
     function test_sameNameOrFactoryIsRefused() public {
@@ -76,16 +75,9 @@ contract DexRegistryTest is Managed {
         venue.name = string(new bytes(65));
         _invalid(venue, "name");
         venue = v2Venue("v", makeAddr("f"));
-        venue.kind = 0;
-        _invalid(venue, "kind");
-        venue.kind = 3;
-        _invalid(venue, "kind");
-        // A pool kind without a fixed fee.
-        venue.kind = 2;
-        _invalid(venue, "feePips");
+        venue.protocol = 0;
+        _invalid(venue, "protocol");
         venue = v2Venue("v", makeAddr("f"));
-        venue.feePips = 0;
-        _invalid(venue, "feePips");
         venue.feePips = 1_000_000;
         _invalid(venue, "feePips");
         venue = v2Venue("v", address(0));
@@ -93,9 +85,6 @@ contract DexRegistryTest is Managed {
         venue = v2Venue("v", makeAddr("f"));
         venue.deployer = address(0);
         _invalid(venue, "deployer");
-        venue = v2Venue("v", makeAddr("f"));
-        venue.initCodeHash = 0;
-        _invalid(venue, "initCodeHash");
         assertEq(dexes.venueCount(), 0);
     }
 
@@ -121,9 +110,14 @@ contract DexRegistryTest is Managed {
         assertEq(dexes.router(), address(this));
         vm.expectRevert(abi.encodeWithSelector(IDexRegistry.NotAContract.selector, makeAddr("nobody")));
         dexes.setRouter(makeAddr("nobody"));
+        vm.expectRevert(abi.encodeWithSelector(IDexRegistry.NotAContract.selector, address(0)));
         dexes.setRouter(address(0));
-        assertEq(dexes.router(), address(0));
         vm.stopPrank();
+        vm.expectEmit(address(dexes));
+        emit IDexRegistry.RouterChanged(address(this), address(0));
+        vm.prank(guardian);
+        dexes.clearRouter();
+        assertEq(dexes.router(), address(0));
     }
 
     function test_emergencyStop() public {
@@ -138,6 +132,71 @@ contract DexRegistryTest is Managed {
         vm.prank(admin);
         dexes.resume();
         assertFalse(dexes.stopped());
+    }
+
+    function test_barring() public {
+        address pool = makeAddr("pool");
+        vm.startPrank(guardian);
+        vm.expectEmit(address(dexes));
+        emit IDexRegistry.Barred(pool);
+        dexes.bar(pool);
+        vm.recordLogs();
+        dexes.bar(pool);
+        assertEq(vm.getRecordedLogs().length, 0);
+        vm.stopPrank();
+        assertTrue(dexes.isBarred(pool));
+        vm.expectEmit(address(dexes));
+        emit IDexRegistry.Unbarred(pool);
+        vm.startPrank(curator);
+        dexes.unbar(pool);
+        dexes.unbar(pool);
+        vm.stopPrank();
+        assertFalse(dexes.isBarred(pool));
+        assertEq(dexes.barredCount(), 0);
+    }
+
+    function testFuzz_barredPages(uint256 count, uint256 offset, uint256 limit) public {
+        count = bound(count, 0, 12);
+        for (uint256 i = 1; i <= count; i++) {
+            vm.prank(guardian);
+            dexes.bar(address(uint160(i)));
+        }
+        address[] memory page = dexes.barredPage(offset, limit);
+        uint256 left = offset < count ? count - offset : 0;
+        assertEq(page.length, limit < left ? limit : left);
+        for (uint256 i = 0; i < page.length; i++) {
+            assertEq(page[i], address(uint160(offset + i + 1)));
+        }
+    }
+
+    function test_statusAndRevision() public {
+        _add("a");
+        _revision(1);
+        vm.startPrank(guardian);
+        dexes.disableVenue(0);
+        _revision(2);
+        dexes.bar(address(this));
+        _revision(3);
+        dexes.bar(address(this));
+        dexes.emergencyStop();
+        vm.stopPrank();
+        _revision(3);
+        vm.startPrank(curator);
+        dexes.enableVenue(0);
+        _revision(4);
+        dexes.unbar(address(this));
+        vm.stopPrank();
+        vm.prank(upgrader);
+        dexes.setRouter(address(this));
+        (bool stopped, address router, uint256 revision) = dexes.status();
+        assertTrue(stopped);
+        assertEq(router, address(this));
+        assertEq(revision, 5);
+    }
+
+    function _revision(uint256 wanted) private view {
+        (,, uint256 revision) = dexes.status();
+        assertEq(revision, wanted);
     }
 
     function _add(string memory name) private {

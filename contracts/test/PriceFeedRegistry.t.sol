@@ -2,251 +2,328 @@
 pragma solidity 0.8.37;
 
 import {IPriceFeedRegistry} from "../src/interfaces/IPriceFeedRegistry.sol";
-import {WorldFeed} from "../world/WorldFeed.sol";
+import {QuoteStatus} from "../src/interfaces/IPriceSource.sol";
 import {Managed} from "./support/Managed.sol";
-
-/// @dev An aggregator that says whatever it is told to, or misbehaves.
-contract LooseAggregator {
-    enum Manner {
-        Answer,
-        Revert,
-        BurnGas,
-        ShortAnswer,
-        LongAnswer
-    }
-
-    uint8 public decimals;
-    Manner public manner;
-    int256 public answer;
-    uint256 public updatedAt;
-
-    function set(uint8 decimals_, Manner manner_, int256 answer_, uint256 updatedAt_) external {
-        (decimals, manner, answer, updatedAt) = (decimals_, manner_, answer_, updatedAt_);
-    }
-
-    function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
-        if (manner == Manner.Revert) revert("no");
-        if (manner == Manner.BurnGas) {
-            while (true) {}
-        }
-        if (manner == Manner.ShortAnswer || manner == Manner.LongAnswer) {
-            uint256 size = manner == Manner.ShortAnswer ? 128 : 1e6;
-            assembly ("memory-safe") {
-                return(mload(64), size)
-            }
-        }
-        return (1, answer, updatedAt, updatedAt, 1);
-    }
-}
+import {StatedSource} from "./support/StatedSource.sol";
 
 contract PriceFeedRegistryTest is Managed {
-    uint8 private constant OK = 0;
-    uint8 private constant MISSING = 1;
-    uint8 private constant STALE = 2;
-    uint8 private constant OUT_OF_BOUNDS = 3;
-    uint8 private constant CALL_FAILED = 4;
-
     uint256 private constant NOW = 1_700_000_000;
-    uint32 private constant MAX_STALENESS = 3600;
-    int256 private constant LEAST = 100e8;
-    int256 private constant MOST = 10_000e8;
 
     address private weth = makeAddr("weth");
     address private usd = address(0x348);
-    LooseAggregator private source;
-
-    struct Row {
-        LooseAggregator.Manner manner;
-        int256 answer;
-        uint256 updatedAt;
-        uint256 price;
-        uint8 status;
-    }
+    StatedSource[3] private sources;
+    StatedSource private check;
 
     function setUp() public {
         deployManaged();
         vm.warp(NOW);
-        source = new LooseAggregator();
-        source.set(8, LooseAggregator.Manner.Answer, 2000e8, NOW);
-        _set(weth, usd, address(source));
-    }
-
-    /// @dev One row for each rule, on the boundary and one beyond it.
-    function test_tableOfAnswers() public {
-        LooseAggregator.Manner answer = LooseAggregator.Manner.Answer;
-        _row(Row(answer, 2000e8, NOW, 2000e18, OK));
-        _row(Row(answer, 2000e8, NOW - MAX_STALENESS + 1, 2000e18, OK));
-        _row(Row(answer, 2000e8, NOW - MAX_STALENESS, 2000e18, OK));
-        _row(Row(answer, 2000e8, NOW - MAX_STALENESS - 1, 2000e18, STALE));
-        _row(Row(answer, 2000e8, 0, 2000e18, STALE));
-        _row(Row(answer, 2000e8, NOW + 1, 2000e18, STALE));
-        _row(Row(answer, 2000e8, type(uint256).max, 2000e18, STALE));
-        _row(Row(answer, LEAST, NOW, 100e18, OK));
-        _row(Row(answer, LEAST - 1, NOW, 0, OUT_OF_BOUNDS));
-        _row(Row(answer, MOST, NOW, 10_000e18, OK));
-        _row(Row(answer, MOST + 1, NOW, 0, OUT_OF_BOUNDS));
-        _row(Row(answer, 0, NOW, 0, OUT_OF_BOUNDS));
-        _row(Row(answer, -1, NOW, 0, OUT_OF_BOUNDS));
-        _row(Row(answer, type(int256).min, NOW, 0, OUT_OF_BOUNDS));
-        _row(Row(answer, type(int256).max, NOW, 0, OUT_OF_BOUNDS));
-        _row(Row(LooseAggregator.Manner.Revert, 2000e8, NOW, 0, CALL_FAILED));
-        _row(Row(LooseAggregator.Manner.BurnGas, 2000e8, NOW, 0, CALL_FAILED));
-        _row(Row(LooseAggregator.Manner.ShortAnswer, 2000e8, NOW, 0, CALL_FAILED));
-        _row(Row(LooseAggregator.Manner.LongAnswer, 2000e8, NOW, 0, CALL_FAILED));
+        for (uint256 i = 0; i < 3; i++) {
+            sources[i] = new StatedSource(weth, usd);
+            sources[i].set(2000e18, NOW - i, QuoteStatus.OK);
+        }
+        check = new StatedSource(weth, usd);
+        check.set(2000e18, NOW, QuoteStatus.OK);
     }
 
     function test_missingFeed() public {
-        (uint256 price, uint256 updatedAt, uint8 status) = feeds.tryQuote(usd, weth);
-        assertEq(price, 0);
-        assertEq(updatedAt, 0);
-        assertEq(status, MISSING);
+        _quote(0, QuoteStatus.MISSING, 0);
         vm.expectRevert(
-            abi.encodeWithSelector(IPriceFeedRegistry.QuoteUnavailable.selector, usd, weth, MISSING)
+            abi.encodeWithSelector(
+                IPriceFeedRegistry.QuoteUnavailable.selector, weth, usd, QuoteStatus.MISSING
+            )
         );
-        feeds.quoteStrict(usd, weth);
+        feeds.quoteStrict(weth, usd);
+        vm.expectRevert(abi.encodeWithSelector(IPriceFeedRegistry.UnknownFeed.selector, weth, usd));
+        feeds.feedOf(weth, usd);
     }
 
-    function test_aggregatorThatIsGone() public {
-        vm.etch(address(source), "");
-        (,, uint8 status) = feeds.tryQuote(weth, usd);
-        assertEq(status, CALL_FAILED);
+    function test_oneSource() public {
+        _set(_feed(1, 1, false));
+        _quote(2000e18, QuoteStatus.OK, 1);
+        (uint256 price, uint256 updatedAt) = feeds.quoteStrict(weth, usd);
+        assertEq(price, 2000e18);
+        assertEq(updatedAt, NOW);
     }
 
-    function test_gasBurnerCostsABoundedAmount() public {
-        source.set(8, LooseAggregator.Manner.BurnGas, 1, NOW);
+    function test_medianOfThreeAndTheOldestTime() public {
+        _set(_feed(3, 2, false));
+        sources[0].set(2010e18, NOW, QuoteStatus.OK);
+        sources[1].set(1995e18, NOW - 9, QuoteStatus.OK);
+        sources[2].set(2001e18, NOW, QuoteStatus.OK);
+        _quote(2001e18, QuoteStatus.OK, 3);
+        (, uint256 updatedAt) = feeds.quoteStrict(weth, usd);
+        assertEq(updatedAt, NOW - 9);
+        // One falls out: of two it is the middle between them.
+        sources[2].set(2001e18, NOW, QuoteStatus.STALE);
+        _quote(2002.5e18, QuoteStatus.OK, 2);
+        // Two fall out: fewer than are asked for, with the first one's reason.
+        sources[0].set(0, NOW, QuoteStatus.SEQUENCER_DOWN);
+        _quote(0, QuoteStatus.SEQUENCER_DOWN, 1);
+    }
+
+    function test_disagreementIsRefusedAtTheBoundary() public {
+        _set(_feed(2, 2, false));
+        // 1 % of the median 2010 is 20.1.
+        sources[0].set(2000e18, NOW, QuoteStatus.OK);
+        sources[1].set(2020.1e18, NOW, QuoteStatus.OK);
+        _quote(2010.05e18, QuoteStatus.OK, 2);
+        sources[1].set(2020.11e18, NOW, QuoteStatus.OK);
+        _quote(0, QuoteStatus.DISAGREE, 2);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IPriceFeedRegistry.QuoteUnavailable.selector, weth, usd, QuoteStatus.DISAGREE
+            )
+        );
+        feeds.quoteStrict(weth, usd);
+    }
+
+    /// @dev A cross-check can refuse a price, is never part of it, and does not matter when it has no answer.
+    function test_crossCheckOnlyRefuses() public {
+        _set(_feed(1, 1, true));
+        check.set(2100e18, NOW, QuoteStatus.OK);
+        _quote(2000e18, QuoteStatus.OK, 1);
+        check.set(2100e18 + 1, NOW, QuoteStatus.OK);
+        _quote(0, QuoteStatus.DISAGREE, 1);
+        check.set(1900e18, NOW, QuoteStatus.OK);
+        _quote(2000e18, QuoteStatus.OK, 1);
+        check.set(1900e18 - 1, NOW, QuoteStatus.OK);
+        _quote(0, QuoteStatus.DISAGREE, 1);
+        check.set(1, NOW, QuoteStatus.CALL_FAILED);
+        _quote(2000e18, QuoteStatus.OK, 1);
+        check.misbehave(StatedSource.Manner.Revert);
+        _quote(2000e18, QuoteStatus.OK, 1);
+        // Never alone.
+        sources[0].set(0, NOW, QuoteStatus.STALE);
+        check.set(2000e18, NOW, QuoteStatus.OK);
+        _quote(0, QuoteStatus.STALE, 0);
+    }
+
+    function test_sourceThatMisbehaves() public {
+        _set(_feed(1, 1, false));
+        for (uint8 manner = 1; manner <= 3; manner++) {
+            sources[0].misbehave(StatedSource.Manner(manner));
+            _quote(0, QuoteStatus.CALL_FAILED, 0);
+        }
+        // More than a price is returned: what is read of it is the price.
+        sources[0].misbehave(StatedSource.Manner.LongAnswer);
+        _quote(2000e18, QuoteStatus.OK, 1);
+        vm.etch(address(sources[0]), "");
+        _quote(0, QuoteStatus.CALL_FAILED, 0);
+    }
+
+    function test_gasBurnersCostABoundedAmount() public {
+        _set(_feed(3, 1, true));
+        sources[0].misbehave(StatedSource.Manner.BurnGas);
         uint256 before = gasleft();
         feeds.tryQuote(weth, usd);
-        assertLt(before - gasleft(), 250_000);
+        assertLt(before - gasleft(), 1_200_000);
     }
 
-    function testFuzz_tryQuoteNeverReverts(uint8 manner, int256 answer, uint256 updatedAt, uint64 time)
+    function testFuzz_tryQuoteNeverReverts(uint256[4] memory prices, uint8[4] memory statuses, uint8 manners)
         public
     {
-        source.set(8, LooseAggregator.Manner(bound(manner, 0, 4)), answer, updatedAt);
-        vm.warp(time);
-        (uint256 price,, uint8 status) = feeds.tryQuote(weth, usd);
-        if (status == OK) assertEq(price, uint256(answer) * 1e10);
-        assertLe(status, CALL_FAILED);
+        _set(_feed(3, 2, true));
+        for (uint256 i = 0; i < 4; i++) {
+            StatedSource one = i < 3 ? sources[i] : check;
+            one.set(prices[i], NOW, statuses[i] % 10);
+            uint256 manner = manners >> (2 * i) & 3;
+            // Not the one that burns gas: three times a million are slow and tried elsewhere.
+            if (manner == 2) manner = 4;
+            one.misbehave(StatedSource.Manner(manner));
+        }
+        (uint256 price, uint256 updatedAt, uint8 status, uint8 used) = feeds.tryQuote(weth, usd);
+        assertLe(status, QuoteStatus.CHANGED);
+        assertEq(price != 0, status == QuoteStatus.OK);
+        if (status == QuoteStatus.OK) {
+            assertGe(used, 2);
+            assertEq(updatedAt, NOW);
+            assertLe(price, type(uint128).max);
+        }
     }
 
-    function testFuzz_decimals(uint8 decimals, uint256 whole) public {
-        decimals = uint8(bound(decimals, 0, 36));
-        whole = bound(whole, 1, 1_000_000);
-        LooseAggregator other = new LooseAggregator();
-        int256 answer = int256(whole * 10 ** decimals);
-        vm.assume(answer <= type(int128).max);
-        other.set(decimals, LooseAggregator.Manner.Answer, answer, NOW);
-        vm.prank(curator);
-        feeds.setFeed(weth, makeAddr("other"), address(other), 60, 1, type(int128).max);
-        (uint256 price,) = feeds.quoteStrict(weth, makeAddr("other"));
-        assertEq(price, whole * 1e18);
+    /// @dev Whatever the order the sources answer in, the price is the same and lies between them.
+    function testFuzz_medianIsBetweenAndOrderDoesNotMatter(uint64[3] memory raw, uint8 turn) public {
+        _set(_feed(3, 3, false));
+        uint256 lowest = type(uint256).max;
+        uint256 highest;
+        for (uint256 i = 0; i < 3; i++) {
+            uint256 price = 2000e18 + uint256(raw[i]) % 20e18;
+            if (price < lowest) lowest = price;
+            if (price > highest) highest = price;
+            sources[i].set(price, NOW, QuoteStatus.OK);
+        }
+        (uint256 first,, uint8 status,) = feeds.tryQuote(weth, usd);
+        assertEq(status, QuoteStatus.OK);
+        assertGe(first, lowest);
+        assertLe(first, highest);
+        IPriceFeedRegistry.Feed memory turned = _feed(3, 3, false);
+        for (uint256 i = 0; i < 3; i++) {
+            turned.sources[i] = address(sources[(i + turn) % 3]);
+        }
+        _set(turned);
+        (uint256 second,,,) = feeds.tryQuote(weth, usd);
+        assertEq(second, first);
     }
 
-    function test_worldFeed() public {
-        WorldFeed feed = new WorldFeed(8, "ETH / USD", 3000e8);
-        _set(weth, makeAddr("eur"), address(feed));
-        (uint256 price, uint256 updatedAt) = feeds.quoteStrict(weth, makeAddr("eur"));
-        assertEq(price, 3000e18);
-        assertEq(updatedAt, NOW);
-        vm.warp(NOW + 10);
-        feed.set(3100e8);
-        (price, updatedAt) = feeds.quoteStrict(weth, makeAddr("eur"));
-        assertEq(price, 3100e18);
-        assertEq(updatedAt, NOW + 10);
-        vm.expectRevert(abi.encodeWithSelector(WorldFeed.NotOwner.selector, stranger));
-        vm.prank(stranger);
-        feed.set(1);
+    function test_everyFieldIsChecked() public {
+        IPriceFeedRegistry.Feed memory feed = _feed(3, 2, true);
+        feed.base = address(0);
+        _invalid(feed, "base");
+        feed.base = usd;
+        _invalid(feed, "base");
+        feed = _feed(3, 2, true);
+        feed.quote = address(0);
+        _invalid(feed, "quote");
+        feed = _feed(3, 0, true);
+        _invalid(feed, "minSources");
+        feed.minSources = 4;
+        _invalid(feed, "minSources");
+        feed = _feed(3, 2, true);
+        feed.maxSpreadBps = 0;
+        _invalid(feed, "maxSpreadBps");
+        feed.maxSpreadBps = 1001;
+        _invalid(feed, "maxSpreadBps");
+        feed = _feed(3, 2, true);
+        feed.maxCrossBps = 0;
+        _invalid(feed, "maxCrossBps");
+        feed.maxCrossBps = 1001;
+        _invalid(feed, "maxCrossBps");
     }
 
-    function test_everyArgumentIsChecked() public {
-        address a = address(source);
-        _invalid(address(0), usd, a, 60, 1, 2, "base");
-        _invalid(usd, usd, a, 60, 1, 2, "base");
-        _invalid(weth, address(0), a, 60, 1, 2, "quote");
-        _invalid(weth, usd, makeAddr("nobody"), 60, 1, 2, "aggregator");
-        _invalid(weth, usd, a, 0, 1, 2, "maxStaleness");
-        _invalid(weth, usd, a, 60, 0, 2, "minAnswer");
-        _invalid(weth, usd, a, 60, 3, 2, "maxAnswer");
-        _invalid(weth, usd, a, 60, 1, int256(type(int128).max) + 1, "maxAnswer");
-        source.set(37, LooseAggregator.Manner.Answer, 1, NOW);
-        _invalid(weth, usd, a, 60, 1, 2, "decimals");
+    function test_everySourceIsChecked() public {
+        IPriceFeedRegistry.Feed memory feed = _feed(3, 2, true);
+        feed.sources = new address[](0);
+        _invalid(feed, "sources");
+        feed.sources = new address[](6);
+        _invalid(feed, "sources");
+        feed = _feed(3, 2, true);
+        feed.sources[1] = feed.sources[0];
+        _invalid(feed, "sources");
+        feed.sources[1] = makeAddr("nobody");
+        _invalid(feed, "sources");
+        feed.sources[1] = address(new StatedSource(usd, weth));
+        _invalid(feed, "sources");
+        feed = _feed(3, 2, true);
+        feed.crossChecks[0] = feed.sources[0];
+        _invalid(feed, "crossChecks");
+        feed.crossChecks = new address[](4);
+        _invalid(feed, "crossChecks");
+        // One source has no spread to bound.
+        feed = _feed(1, 1, false);
+        feed.maxSpreadBps = 5;
+        _invalid(feed, "maxSpreadBps");
     }
 
     function test_setReplaces() public {
-        LooseAggregator other = new LooseAggregator();
-        other.set(18, LooseAggregator.Manner.Answer, 5e18, NOW);
+        _set(_feed(1, 1, false));
+        IPriceFeedRegistry.Feed memory feed = _feed(3, 2, true);
         vm.expectEmit(address(feeds));
-        emit IPriceFeedRegistry.FeedSet(weth, usd, address(other), 60, 1, 9e18);
-        vm.prank(curator);
-        feeds.setFeed(weth, usd, address(other), 60, 1, 9e18);
+        emit IPriceFeedRegistry.FeedSet(weth, usd, 2, 100, 500, feed.sources, feed.crossChecks);
+        _set(feed);
         assertEq(feeds.feedCount(), 1);
-        assertEq(feeds.feedAt(0).aggregator, address(other));
-        (uint256 price,) = feeds.quoteStrict(weth, usd);
-        assertEq(price, 5e18);
+        assertEq(abi.encode(feeds.feedOf(weth, usd)), abi.encode(feed));
+        assertEq(abi.encode(feeds.feeds(0, 1)[0]), abi.encode(feed));
+        // Shorter again: nothing of the longer one is left.
+        feed = _feed(1, 1, false);
+        _set(feed);
+        assertEq(abi.encode(feeds.feedOf(weth, usd)), abi.encode(feed));
     }
 
-    /// @dev Feeds set and removed in any order: the list and the look-ups agree with a plain set.
+    function test_guardianTakesSourcesOut() public {
+        _set(_feed(3, 2, true));
+        vm.startPrank(guardian);
+        vm.expectEmit(address(feeds));
+        emit IPriceFeedRegistry.SourceRemoved(weth, usd, address(sources[0]));
+        feeds.removeSource(weth, usd, address(sources[0]));
+        _quote(2000e18, QuoteStatus.OK, 2);
+        feeds.removeSource(weth, usd, address(check));
+        assertEq(feeds.feedOf(weth, usd).crossChecks.length, 0);
+        feeds.removeSource(weth, usd, address(sources[1]));
+        _quote(0, QuoteStatus.MISSING, 1);
+        feeds.removeSource(weth, usd, address(sources[2]));
+        _quote(0, QuoteStatus.MISSING, 0);
+        vm.expectRevert(
+            abi.encodeWithSelector(IPriceFeedRegistry.UnknownSource.selector, weth, usd, address(sources[2]))
+        );
+        feeds.removeSource(weth, usd, address(sources[2]));
+        vm.stopPrank();
+    }
+
+    /// @dev Feeds set and removed in any order: the pages and the look-ups agree with a plain set.
     function testFuzz_listFollowsAnyOrder(uint256 seed) public {
         bool[6] memory present;
         uint256 count;
         for (uint256 i = 0; i < 24; i++) {
             seed = uint256(keccak256(abi.encode(seed)));
             uint256 index = seed % 6;
-            address base = address(uint160(0x1000 + index));
             if (seed >> 128 & 1 == 0) {
-                _set(base, usd, address(source));
+                _set(_other(index));
                 if (!present[index]) count++;
                 present[index] = true;
             } else {
+                (address base, address quote) = (address(uint160(0x1000 + index)), usd);
                 if (!present[index]) {
                     vm.expectRevert(
-                        abi.encodeWithSelector(IPriceFeedRegistry.UnknownFeed.selector, base, usd)
+                        abi.encodeWithSelector(IPriceFeedRegistry.UnknownFeed.selector, base, quote)
                     );
                 } else {
                     count--;
                 }
                 vm.prank(guardian);
-                feeds.removeFeed(base, usd);
+                feeds.removeFeed(base, quote);
                 present[index] = false;
             }
-            assertEq(feeds.feedCount(), count + 1);
+            assertEq(feeds.feedCount(), count);
+        }
+        IPriceFeedRegistry.Feed[] memory page = feeds.feeds(0, 100);
+        assertEq(page.length, count);
+        for (uint256 i = 0; i < page.length; i++) {
+            assertTrue(present[uint160(page[i].base) - 0x1000]);
         }
         for (uint256 i = 0; i < 6; i++) {
-            (,, uint8 status) = feeds.tryQuote(address(uint160(0x1000 + i)), usd);
-            assertEq(status, present[i] ? OK : MISSING);
+            (,, uint8 status,) = feeds.tryQuote(address(uint160(0x1000 + i)), usd);
+            assertEq(status, present[i] ? QuoteStatus.OK : QuoteStatus.MISSING);
         }
     }
 
-    function _row(Row memory row) private {
-        source.set(8, row.manner, row.answer, row.updatedAt);
-        (uint256 price, uint256 updatedAt, uint8 status) = feeds.tryQuote(weth, usd);
-        assertEq(status, row.status);
-        assertEq(price, row.price);
-        assertEq(updatedAt, row.status == CALL_FAILED ? 0 : row.updatedAt);
-        if (row.status != OK) {
-            vm.expectRevert(
-                abi.encodeWithSelector(IPriceFeedRegistry.QuoteUnavailable.selector, weth, usd, row.status)
-            );
-        }
-        feeds.quoteStrict(weth, usd);
+    function _other(uint256 index) private returns (IPriceFeedRegistry.Feed memory feed) {
+        address base = address(uint160(0x1000 + index));
+        (feed.base, feed.quote, feed.minSources) = (base, usd, 1);
+        feed.sources = new address[](1);
+        feed.sources[0] = address(new StatedSource(base, usd));
     }
 
-    function _set(address base, address quote, address aggregator) private {
+    function _feed(uint256 count, uint8 least, bool crossed)
+        private
+        view
+        returns (IPriceFeedRegistry.Feed memory feed)
+    {
+        (feed.base, feed.quote, feed.minSources) = (weth, usd, least);
+        feed.maxSpreadBps = count > 1 ? 100 : 0;
+        feed.maxCrossBps = crossed ? 500 : 0;
+        feed.sources = new address[](count);
+        for (uint256 i = 0; i < count; i++) {
+            feed.sources[i] = address(sources[i]);
+        }
+        feed.crossChecks = new address[](crossed ? 1 : 0);
+        if (crossed) feed.crossChecks[0] = address(check);
+    }
+
+    function _set(IPriceFeedRegistry.Feed memory feed) private {
         vm.prank(curator);
-        feeds.setFeed(base, quote, aggregator, MAX_STALENESS, LEAST, MOST);
+        feeds.setFeed(feed);
     }
 
-    function _invalid(
-        address base,
-        address quote,
-        address aggregator,
-        uint32 maxStaleness,
-        int256 least,
-        int256 most,
-        string memory field
-    ) private {
+    function _quote(uint256 wanted, uint8 wantedStatus, uint8 wantedUsed) private view {
+        (uint256 price, uint256 updatedAt, uint8 status, uint8 used) = feeds.tryQuote(weth, usd);
+        assertEq(status, wantedStatus, "status");
+        assertEq(price, wanted, "price");
+        assertEq(used, wantedUsed, "used");
+        assertEq(updatedAt != 0, status == QuoteStatus.OK, "updatedAt");
+    }
+
+    function _invalid(IPriceFeedRegistry.Feed memory feed, string memory field) private {
         vm.expectRevert(abi.encodeWithSelector(IPriceFeedRegistry.InvalidFeed.selector, field));
-        vm.prank(curator);
-        feeds.setFeed(base, quote, aggregator, maxStaleness, least, most);
+        _set(feed);
     }
 }

@@ -82,8 +82,8 @@ contract UpgradesTest is Managed {
     function test_storageIsWhereItIsNamed() public {
         vm.prank(upgrader);
         dexes.setRouter(address(this));
-        // The array's length, two mappings, then the router.
-        bytes32 slot = bytes32(uint256(_namespace("roundtrip.storage.DexRegistry")) + 3);
+        // The array's length, two mappings, a set's array and mapping, then the router.
+        bytes32 slot = bytes32(uint256(_namespace("roundtrip.storage.DexRegistry")) + 5);
         assertEq(address(uint160(uint256(vm.load(address(dexes), slot)))), address(this));
         vm.prank(curator);
         dexes.addVenue(v2Venue("first", makeAddr("first")));

@@ -13,7 +13,7 @@ from engine.chain.calls import at_block
 from engine.chain.deployments import Deployment
 from engine.chain.endpoint_set import EndpointSet
 from engine.chain.feeds import read_feeds
-from engine.chain.registry import RegistryState, read_registry
+from engine.chain.registry import RegistryReader, RegistryState
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import quantity
 from engine.domain.feeds import FeedQuote
@@ -78,6 +78,7 @@ class ConditionsReader:
         self._deployment = deployment
         self._operator = operator
         self._guard = guard
+        self._registry = RegistryReader(node, deployment.dex_registry)
         self._priced = sorted(priced)
         self._in_flight_pools = in_flight_pools
         self._allowed = frozenset(settings.risk.allowed_tokens) | frozenset(settings.market.base_tokens)
@@ -86,7 +87,7 @@ class ConditionsReader:
         """Conditions at `block`. Raises NodeError when the node fails."""
         feeds, registry, balance, latest, witnessed = await asyncio.gather(
             read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
-            read_registry(self._node, self._deployment.dex_registry, block.hash),
+            self._registry.at(block),
             self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
             # While catching up the block is not the head, and what is found on it is too old to send.
             self._node.latest(),
@@ -115,7 +116,7 @@ class ConditionsReader:
             venues={venue.name: venue.enabled for venue in registry.venues},
             # Only pools whose CREATE2 address and code were proved are ever read into the market.
             proven_pools=market.pool_row.keys(),
-            quarantined={market.pools[row].key: why for row, why in market.quarantined.items()},
+            quarantined=self._untouchable(registry.barred),
             allowed_tokens=self._allowed,
             decimals={token.address: token.decimals for token in market.tokens},
             feeds=feeds,
@@ -124,6 +125,17 @@ class ConditionsReader:
             next_base_fee_wei=block.next_base_fee_wei(),
             priority_fee_wei=highest_priority_fee_wei(self._settings),
         )
+
+    def _untouchable(self, barred: Set[str]) -> dict[str, str]:
+        """Pools that must not be touched, with the reason: quarantined here, or barred in the registry, as
+        themselves or for one of their tokens."""
+        market = self._market
+        found = {market.pools[row].key: why for row, why in market.quarantined.items()}
+        if barred:
+            for pool in market.pools:
+                if pool.address in barred or not barred.isdisjoint(pool.tokens):
+                    found[pool.key] = "barred in the DexRegistry"
+        return found
 
     def _costs(self, block: BlockRef, feeds: dict[str, FeedQuote]) -> GasCosts:
         gas = self._settings.gas

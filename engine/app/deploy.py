@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.app.toolchain import foundry_tool, project_root
 from engine.domain.errors import DeploymentError
 from engine.domain.market import Venue
 
 _TIMEOUT_S = 180.0
+_DELAY = "1s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,26 @@ class FeedListing:
     max_answer: int
 
 
+@dataclass(frozen=True, slots=True)
+class RegisteredFeed:
+    """A feed whose sources are on the chain already: `sources` and `cross_checks` are their addresses."""
+
+    base: str
+    quote: str
+    min_sources: int
+    max_spread_bps: int
+    max_cross_bps: int
+    sources: tuple[str, ...]
+    cross_checks: tuple[str, ...]
+
+    def as_entry(self) -> dict[str, Any]:
+        """As the script's file of feeds has it."""
+        entry = asdict(self)
+        for name in ("sources", "cross_checks"):
+            entry[name] = [{"kind": "deployed", "address": one} for one in entry[name]]
+        return entry
+
+
 async def deploy(
     rpc_url: str,
     out: Path,
@@ -41,18 +63,24 @@ async def deploy(
     operator: str,
     vault: str,
     venues: Sequence[Venue] = (),
-    feeds: Sequence[FeedListing] = (),
+    feeds: Sequence[FeedListing | RegisteredFeed] = (),
+    salt: str | None = None,
 ) -> str:
     """Deploy to the node at `rpc_url` from its first development account; manifests go to `out`/<chain id>/.
 
-    The node must mine what it is sent. Returns what the script printed. Raises DeploymentError with the
-    script's own sentence when it fails. Cancelling stops the script.
+    The node must mine what it is sent. Development accounts 1 to 4 become administrator, upgrader, curator
+    and guardian, with delays of a second: this is for private chains. `salt`, 32 bytes of 0x-hex, moves the
+    contracts to other addresses than a fork's own. Returns what the script printed. Raises DeploymentError
+    with the script's own sentence when it fails. Cancelling stops the script.
     """
     with tempfile.TemporaryDirectory(prefix="roundtrip-deploy-") as scratch:
         venue_file, feed_file = Path(scratch) / "venues.json", Path(scratch) / "feeds.json"
         venue_file.write_text(json.dumps([asdict(venue) for venue in venues]))
-        feed_file.write_text(json.dumps([asdict(feed) for feed in feeds]))
+        entries = [asdict(one) if isinstance(one, FeedListing) else one.as_entry() for one in feeds]
+        feed_file.write_text(json.dumps(entries))
         command = _command(rpc_url, out, operator, vault)
+        if salt is not None:
+            command += ["--salt", salt]
         command += ["--venues", str(venue_file), "--feeds", str(feed_file)]
         return await _run(command)
 
@@ -73,6 +101,7 @@ def _command(rpc_url: str, out: Path, operator: str, vault: str) -> list[str]:
     return [
         *(str(ape), "run", "deploy", "--verbosity", "ERROR", "--network", rpc_url),
         *("--out", str(out.resolve()), "--operator", operator, "--vault", vault),
+        *("--admin-delay", _DELAY, "--upgrade-delay", _DELAY, "--curator-delay", _DELAY),
     ]
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from eth_utils import keccak
 
-from engine.app.deploy import FeedListing, deploy
+from engine.app.deploy import FeedListing, RegisteredFeed, deploy
 from engine.app.settings import Settings
 from engine.app.simulate.chain_table import load_chain_table
 from engine.app.world.node import AnvilOptions, AnvilProcess
+from engine.chain.access import FEED
 from engine.chain.calls import View, read_view
 from engine.chain.deployments import check, read_manifests
 from engine.chain.keys import LocalSigner, signer_of_key
@@ -23,7 +24,10 @@ from engine.domain.ports import Node
 BLOCK_TIME_S = 1
 _FUNDS_WEI = 10 * 10**18
 _FEED_COUNT = View.of("feedCount()", "uint256")
-_FEED_AT = View.of("feedAt(uint256)", "(address,address,address,uint32,uint8,int256,int256)")
+_FEEDS = View.of("feeds(uint256,uint256)", f"{FEED}[]")
+_PAGE_SIZE = 50
+# Elsewhere than a deployment that the forked chain has already.
+_SALT = "0x" + keccak(text="roundtrip fork").hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Universe:
     """What is to be registered on the fork."""
 
     venues: tuple[Venue, ...]
-    feeds: tuple[FeedListing, ...]
+    feeds: tuple[FeedListing | RegisteredFeed, ...]
 
 
 async def read_universe(settings: Settings) -> Universe:
@@ -49,14 +53,12 @@ async def read_universe(settings: Settings) -> Universe:
         return Universe(registry.venues, await _feeds(node, deployment.price_feed_registry))
 
 
-async def _feeds(node: Node, registry: str) -> tuple[FeedListing, ...]:
+async def _feeds(node: Node, registry: str) -> tuple[RegisteredFeed, ...]:
     (count,) = await read_view(node, registry, _FEED_COUNT, (), "latest")
-    feeds = []
-    for index in range(count):
-        ((base, quote, aggregator, staleness, _, low, high),) = await read_view(
-            node, registry, _FEED_AT, (index,), "latest"
-        )
-        feeds.append(FeedListing(base, quote, aggregator, staleness, low, high))
+    feeds: list[RegisteredFeed] = []
+    for offset in range(0, count, _PAGE_SIZE):
+        (page,) = await read_view(node, registry, _FEEDS, (offset, _PAGE_SIZE), "latest")
+        feeds += [RegisteredFeed(*row) for row in page]
     return tuple(feeds)
 
 
@@ -90,5 +92,6 @@ async def deploy_on_fork(anvil: AnvilProcess, universe: Universe, directory: Pat
         vault=vault.address,
         venues=universe.venues,
         feeds=universe.feeds,
+        salt=_SALT,
     )
     return operator

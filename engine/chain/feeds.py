@@ -9,7 +9,7 @@ from engine.domain.errors import NodeError
 from engine.domain.feeds import USD, FeedQuote, FeedStatus
 from engine.domain.ports import Node
 
-_TRY_QUOTE = View.of("tryQuote(address,address)", "uint256", "uint256", "uint8")
+_TRY_QUOTE = View.of("tryQuote(address,address)", "uint256", "uint256", "uint8", "uint8")
 
 
 async def read_feeds(
@@ -25,7 +25,7 @@ async def read_feeds(
 
 def _quote(answer: object) -> FeedQuote:
     try:
-        price_e18, updated_at, status = _TRY_QUOTE.decode(answered(answer))
+        price_e18, updated_at, status, _ = _TRY_QUOTE.decode(answered(answer))
     except NodeError as error:
         if isinstance(answer, NodeError) and not contract_failed(error):
             raise

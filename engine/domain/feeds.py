@@ -16,6 +16,9 @@ class FeedStatus(IntEnum):
     STALE = 2
     OUT_OF_BOUNDS = 3
     CALL_FAILED = 4
+    DISAGREE = 5
+    SEQUENCER_DOWN = 6
+    CHANGED = 7
 
 
 @dataclass(frozen=True, slots=True)

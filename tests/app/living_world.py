@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from eth_abi import encode
 from eth_account import Account
 from eth_utils import keccak
 
@@ -24,8 +25,11 @@ OPERATOR_KEY = keccak(text="app tests operator")
 VAULT_KEY = keccak(text="app tests vault")
 PASSPHRASE = "correct horse battery staple 7319"
 FUNDS_WEI = 10 * 10**18
-# The scripts deploy from the development accounts' first, which so holds every role.
-DEPLOYER = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+# Who the deployment script makes administrator, upgrader, curator and guardian on a development chain.
+ADMIN = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+UPGRADER = "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc"
+CURATOR = "0x90f79bf6eb2c4f870365e785982e1f101e93b906"
+GUARDIAN = "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65"
 EMERGENCY_STOP = "0x" + keccak(text="emergencyStop()")[:4].hex()
 RESUME = "0x" + keccak(text="resume()")[:4].hex()
 
@@ -147,6 +151,13 @@ class LivingWorld:
         receipt = self.rpc("eth_getTransactionReceipt", sent)
         assert receipt["status"] == "0x1", data[:10]
         return receipt
+
+    def announce_and_send(self, sender: str, to: str, data: str) -> dict[str, Any]:
+        """What has to wait its delay of a second: announced in one block, done in the next."""
+        call = encode(["address", "bytes", "uint48"], [to, bytes.fromhex(data[2:]), 0])
+        announcement = keccak(text="schedule(address,bytes,uint48)")[:4] + call
+        self.send(sender, self.contract("AccessManager"), "0x" + announcement.hex())
+        return self.send(sender, to, data)
 
     def contract(self, name: str) -> str:
         """The address of one of our contracts."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from eth_utils import keccak
-from living_world import DEPLOYER, FUNDS_WEI, LivingWorld, write_keystore
+from living_world import FUNDS_WEI, UPGRADER, LivingWorld, write_keystore
 
 from engine.app.world.node import AnvilOptions, AnvilProcess
 
@@ -153,7 +153,7 @@ def test_a_router_that_the_registry_does_not_name(
 ) -> None:
     def name(router: str) -> None:
         data = "0x" + keccak(text="setRouter(address)")[:4].hex() + router[2:].rjust(64, "0")
-        living.send(DEPLOYER, living.contract("DexRegistry"), data)
+        living.announce_and_send(UPGRADER, living.contract("DexRegistry"), data)
 
     other = living.contract("AccessManager")
     name(other)

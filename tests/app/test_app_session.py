@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from app_process import AppProcess, roundtrip
 from cuttable_proxy import CuttableProxy
-from living_world import DEPLOYER, EMERGENCY_STOP, RESUME, LivingWorld
+from living_world import ADMIN, CURATOR, EMERGENCY_STOP, GUARDIAN, RESUME, LivingWorld
 from records_check import (
     assert_agrees_with_chain,
     assert_exact,
@@ -136,7 +136,7 @@ def test_an_emergency_stop_halts_trading_until_it_is_lifted(
     registry, first = living.contract("DexRegistry"), living.head()
     with live(config) as process:
         process.wait_for_log("started")
-        living.send(DEPLOYER, registry, EMERGENCY_STOP)
+        living.send(GUARDIAN, registry, EMERGENCY_STOP)
         stopped = living.head()
         try:
             process.finished(stopped)
@@ -145,7 +145,7 @@ def test_an_emergency_stop_halts_trading_until_it_is_lifted(
             assert sum(entry["found"] for entry in halted) > 0
             assert sum(entry["approved"] + entry["submitted"] for entry in halted) == 0
         finally:
-            living.send(DEPLOYER, registry, RESUME)
+            living.announce_and_send(ADMIN, registry, RESUME)
         process.finished(living.head())
         trade_on(living, process, 3)
         assert any(e["submitted"] for e in process.events("block_finished") if e["block"] > stopped + 4)
@@ -158,18 +158,18 @@ def test_an_emergency_stop_halts_trading_until_it_is_lifted(
 def test_a_disabled_venue_is_not_traded(living: LivingWorld, config: Path, records: Path) -> None:
     registry = living.contract("DexRegistry")
     names = [venue.name for venue in living.world.venues]
-    switch = "setVenueEnabled(uint256,bool)"
+    number = names.index("uniswap-v3")
     with live(config) as process:
         process.wait_for_log("started")
         # Registered in this order, from the first on.
-        living.send(DEPLOYER, registry, data(switch, names.index("uniswap-v3"), False))
+        living.send(GUARDIAN, registry, data("disableVenue(uint256)", number))
         disabled = living.head()
         try:
             process.finished(disabled)
             trade_on(living, process, 5)
             process.stop_with(signal.SIGINT)
         finally:
-            living.send(DEPLOYER, registry, data(switch, names.index("uniswap-v3"), True))
+            living.announce_and_send(CURATOR, registry, data("enableVenue(uint256)", number))
     assert refusals(records)["venue_disabled"] > 0
     venues = {
         hop["venue"]
@@ -178,6 +178,37 @@ def test_a_disabled_venue_is_not_traded(living: LivingWorld, config: Path, recor
         for hop in record["record"]["opportunity"]["cycle"]
     }
     assert "uniswap-v3" not in venues
+
+
+def test_a_barred_pool_and_the_pools_of_a_barred_token_are_not_traded(
+    living: LivingWorld, config: Path, records: Path
+) -> None:
+    registry = living.contract("DexRegistry")
+    dai = next(token.address for token in living.world.tokens if token.symbol == "DAI")
+    pool = next(pool for pool in living.world.pools if dai not in pool.tokens)
+    accounts = (pool.address, dai)
+    with live(config) as process:
+        process.wait_for_log("started")
+        for account in accounts:
+            living.send(GUARDIAN, registry, data("bar(address)", account))
+        barred = living.head()
+        try:
+            process.finished(barred)
+            trade_on(living, process, 5)
+            process.stop_with(signal.SIGINT)
+        finally:
+            for account in accounts:
+                living.announce_and_send(CURATOR, registry, data("unbar(address)", account))
+    untouchable = {p.address for p in living.world.pools if dai in p.tokens} | {pool.address}
+    traded = {
+        hop["pool"]
+        for record in journal_records(records)
+        if record["type"] == "intent" and record["kind"] == "trade" and record["block_number"] >= barred
+        for hop in record["record"]["opportunity"]["cycle"]
+    }
+    assert refusals(records)["pool_quarantined"] > 0
+    assert traded
+    assert traded.isdisjoint(untouchable)
 
 
 @pytest.fixture

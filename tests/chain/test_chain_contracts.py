@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ from local_dex import LocalDex, hash_of
 from local_node import LocalNode
 
 from engine.app.toolchain import forge_artifact
+from engine.chain.access import FEED, VENUE
 from engine.chain.deployments import CONTRACTS, check, deployment_of, read_manifests
 from engine.chain.feeds import read_feeds
-from engine.chain.registry import read_registry
+from engine.chain.registry import RegistryReader, read_registry
 from engine.chain.rpc import RpcNode
+from engine.chain.wire import header
 from engine.domain.errors import DeploymentError, NodeError
 from engine.domain.feeds import USD, FeedStatus
-from engine.domain.market import Protocol, Venue
-
-VENUE = "addVenue((string,uint8,address,address,bytes32,bytes32,uint24,bool))"
+from engine.domain.market import BlockRef, Protocol, Venue
 
 
 class Contracts:
@@ -48,10 +48,10 @@ class Contracts:
         start = keccak(text="initialize(address)")[:4] + encode(["address"], [self.manager])
         return self.deploy("ERC1967Proxy", ["address", "bytes"], implementation, start)
 
-    def add_venue(self, venue: Venue, kind: int) -> None:
+    def add_venue(self, venue: Venue) -> None:
         fields = (
             venue.name,
-            kind,
+            venue.protocol.encode().ljust(32, b"\0"),
             venue.factory,
             venue.deployer,
             bytes.fromhex(venue.init_code_hash[2:]),
@@ -59,8 +59,8 @@ class Contracts:
             venue.fee_pips or 0,
             venue.enabled,
         )
-        body = encode(["(string,uint8,address,address,bytes32,bytes32,uint24,bool)"], [fields])
-        data = "0x" + (keccak(text=VENUE)[:4] + body).hex()
+        body = encode([VENUE], [fields])
+        data = "0x" + (keccak(text=f"addVenue({VENUE})")[:4] + body).hex()
         self.dex._transact({"from": self.dex.owner, "to": self.dex_registry, "data": data})
 
     def write_manifests(self, directory: Path) -> Path:
@@ -87,8 +87,22 @@ class Contracts:
         return hash_of(bytes.fromhex(self.node.rpc("eth_getCode", address, "latest")[2:]))
 
     @property
+    def block(self) -> BlockRef:
+        return header(self.node.block()).ref
+
+    @property
     def head(self) -> str:
         return self.node.block()["hash"]
+
+
+class CountingNode(RpcNode):
+    """Counts what is asked, one by one or in batches."""
+
+    asked = 0
+
+    async def request(self, method: str, params: Sequence[Any]) -> Any:
+        self.asked += 1
+        return await super().request(method, params)
 
 
 @pytest.fixture
@@ -110,18 +124,42 @@ async def test_the_registrys_venues_router_and_stop_are_read(contracts: Contract
         # The registry wants contracts at a venue's addresses.
         for at in (each.factory, each.deployer):
             contracts.node.rpc("anvil_setCode", at, "0x00")
-        contracts.add_venue(each, 1 if each.protocol is Protocol.UNISWAP_V2 else 2)
+        contracts.add_venue(each)
     contracts.dex.send(contracts.dex_registry, "setRouter(address)", contracts.router)
     before = contracts.head
     contracts.dex.send(contracts.dex_registry, "emergencyStop()")
     contracts.dex.send(contracts.dex_registry, "disableVenue(uint256)", 0)
     async with RpcNode(contracts.node.http) as node:
-        state = await read_registry(node, contracts.dex_registry, before)
-        assert state.venues == tuple(expected)
-        assert (state.router, state.stopped) == (contracts.router, False)
+        before_state = await read_registry(node, contracts.dex_registry, before)
+        assert before_state.venues == tuple(expected)
+        assert (before_state.router, before_state.stopped) == (contracts.router, False)
         after = await read_registry(node, contracts.dex_registry, contracts.head)
         assert after.stopped
         assert after.venues[0] == replace(expected[0], enabled=False)
+        assert after.barred == frozenset()
+        assert after.revision == before_state.revision + 1
+
+
+async def test_what_is_barred_is_read_and_pages_only_when_they_changed(contracts: Contracts) -> None:
+    contracts.add_venue(venue(1))
+    pool, other = f"0x{77:040x}", f"0x{78:040x}"
+    contracts.dex.send(contracts.dex_registry, "bar(address)", pool)
+    async with CountingNode(contracts.node.http) as node:
+        reader = RegistryReader(node, contracts.dex_registry)
+        first = await reader.at(contracts.block)
+        assert first.barred == {pool}
+        asked = node.asked
+        contracts.dex.send(contracts.dex_registry, "emergencyStop()")
+        second = await reader.at(contracts.block)
+        assert second == replace(first, stopped=True)
+        assert node.asked == asked + 1
+        contracts.dex.send(contracts.dex_registry, "bar(address)", other)
+        contracts.dex.send(contracts.dex_registry, "unbar(address)", pool)
+        # A block was left out: what was read last says nothing about this one.
+        assert (await reader.at(contracts.block)).barred == {other}
+        # On another branch the same number of changes may be other changes.
+        contracts.node.rpc("anvil_reorg", 1, [])
+        assert (await reader.at(contracts.block)).barred == {pool, other}
 
 
 async def test_a_missing_registry_is_a_deployment_error(contracts: Contracts) -> None:
@@ -135,13 +173,16 @@ async def test_a_missing_registry_is_a_deployment_error(contracts: Contracts) ->
 async def test_feeds_are_read_with_their_reasons(contracts: Contracts) -> None:
     good, old, low, never = (f"0x{n:040x}" for n in (1, 2, 3, 4))
     feed = contracts.deploy("WorldFeed", ["uint8", "string", "int256"], 8, "ETH / USD", 3_000 * 10**8)
-    signature = "setFeed(address,address,address,uint32,int256,int256)"
     for base, staleness, bounds in (
         (good, 100_000, (1, 10**20)),
         (old, 60, (1, 10**20)),
         (low, 100_000, (10**15, 10**20)),
     ):
-        contracts.dex.send(contracts.feeds, signature, base, USD, feed, staleness, *bounds)
+        types = ["address", "address", "address", "uint16", "uint256", "int256", "int256"]
+        source = contracts.deploy("ChainlinkSource", types, base, USD, feed, 0, staleness, *bounds)
+        body = encode([FEED], [(base, USD, 1, 0, 0, [source], [])])
+        data = "0x" + (keccak(text=f"setFeed({FEED})")[:4] + body).hex()
+        contracts.dex._transact({"from": contracts.dex.owner, "to": contracts.feeds, "data": data})
     contracts.node.rpc("evm_increaseTime", 3600)
     contracts.node.mine()
     async with RpcNode(contracts.node.http) as node:

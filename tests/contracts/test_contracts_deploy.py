@@ -13,6 +13,7 @@ from engine.app.deploy import FeedListing, deploy
 from engine.app.toolchain import forge_artifact
 from engine.app.verify import Verification, verify_deployments
 from engine.app.world.node import AnvilOptions, AnvilProcess
+from engine.chain.access import read_access
 from engine.chain.deployments import CONTRACTS, check, read_manifests
 from engine.chain.rpc import RpcNode, connect
 from engine.domain.errors import DeploymentError
@@ -114,8 +115,10 @@ async def test_every_manifest_fits_the_chain(chain: Chain, node: RpcNode):
     for name in CONTRACTS:
         manifest = chain.manifest(name)
         receipt = chain.web3.eth.get_transaction_receipt(manifest["transaction"])
-        assert receipt["contractAddress"].lower() == manifest["address"]
         assert receipt["blockNumber"] == manifest["block"]
+        address = Web3.to_checksum_address(manifest["address"])
+        assert chain.web3.eth.get_code(address, manifest["block"] - 1) == b""
+        assert chain.web3.eth.get_code(address, manifest["block"]) != b""
         assert (chain.out / "31337" / manifest["standard_json"]).is_file()
     assert not [name for name in chain.files() if name.startswith(".")]
 
@@ -132,14 +135,23 @@ async def test_venues_feeds_and_router_are_registered(chain: Chain):
     assert registry.functions.router().call().lower() == chain.manifest("ArbitrageRouter")["address"]
     first, second = registry.functions.venues(0, 10).call()
     factory = Web3.to_checksum_address("0x" + "11" * 20)
-    assert first == ("uniswap-v2", 1, factory, factory, b"\xa1" * 32, b"\xc1" * 32, 3000, True)
+    assert first == (
+        "uniswap-v2",
+        b"uniswap-v2".ljust(32, b"\0"),
+        factory,
+        factory,
+        b"\xa1" * 32,
+        b"\xc1" * 32,
+        3000,
+        True,
+    )
     assert second[0] == "pancake-v3"
     assert second[3] == Web3.to_checksum_address("0x" + "33" * 20)
     assert second[5:] == (bytes(32), 0, False)
     feeds = chain.contract("PriceFeedRegistry")
     usd = Web3.to_checksum_address("0x0000000000000000000000000000000000000348")
-    price, _, status = feeds.functions.tryQuote(Web3.to_checksum_address(WETH), usd).call()
-    assert (price, status) == (2000 * 10**18, 0)
+    price, _, status, used = feeds.functions.tryQuote(Web3.to_checksum_address(WETH), usd).call()
+    assert (price, status, used) == (2000 * 10**18, 0, 1)
 
 
 async def test_second_run_sends_nothing(chain: Chain):
@@ -150,7 +162,7 @@ async def test_second_run_sends_nothing(chain: Chain):
     assert chain.files() == before
 
 
-async def test_new_entries_are_added_to_what_is_there(chain: Chain):
+async def test_new_entries_are_the_curators_business(chain: Chain):
     third = Venue(
         "sushiswap-v2",
         Protocol.UNISWAP_V2,
@@ -160,8 +172,30 @@ async def test_new_entries_are_added_to_what_is_there(chain: Chain):
         fee_pips=3000,
     )
     printed = await chain.deploy_again(venues=[*VENUES, third])
-    assert "1 entries written" in printed
-    assert chain.contract("DexRegistry").functions.venueCount().call() == 3
+    assert "differs: + venue sushiswap-v2 (uniswap-v2)" in printed
+    assert "ape run configure" in printed
+    assert chain.contract("DexRegistry").functions.venueCount().call() == 2
+
+
+async def test_the_deployer_is_nobody_and_the_others_wait(chain: Chain, node: RpcNode):
+    manifests = read_manifests(chain.out, 31337)
+    addresses = {name: one.address for name, one in manifests.items()}
+    access = await read_access(node, addresses["AccessManager"], addresses, 0, chain.web3.eth.block_number)
+    deployer = chain.manifest("AccessManager")["deployer"]
+    assert access.findings(addresses["AccessManager"], deployer) == []
+    accounts = [one.lower() for one in chain.web3.eth.accounts]
+    assert access.holders == {
+        "admin": {accounts[1]: 1},
+        "upgrader": {accounts[2]: 1},
+        "curator": {accounts[3]: 1},
+        "guardian": {accounts[4]: 0},
+        "operator": {OPERATOR: 0},
+    }
+    recorded = {
+        role: {one["holder"]: one["delay_s"]}
+        for role, one in chain.manifest("AccessManager")["roles"].items()
+    }
+    assert recorded == access.holders
 
 
 async def test_other_operator_is_refused_in_one_sentence(chain: Chain):
@@ -182,9 +216,9 @@ async def test_manifests_of_another_chain_are_refused(deployed: Chain, tmp_path:
 
 
 async def test_what_cannot_be_read_or_recorded_stops_before_anything_is_sent(tmp_path: Path):
-    unknown = Venue("curve", "curve-stableswap", "0x" + "11" * 20, "0x" + "11" * 20, "0x" + "a1" * 32)
+    unknown = Venue("curve", "curve-v9", "0x" + "11" * 20, "0x" + "11" * 20, "0x" + "a1" * 32)
     with AnvilProcess(AnvilOptions(chain_id=1)) as fresh:
-        with pytest.raises(DeploymentError, match="entry 0 has protocol 'curve-stableswap'"):
+        with pytest.raises(DeploymentError, match="entry 0 has protocol 'curve-v9'"):
             await deploy(fresh.http_url, tmp_path, operator=OPERATOR, vault=VAULT, venues=[unknown])
         assert Web3(HTTPProvider(fresh.http_url)).eth.block_number == 0
         (tmp_path / "file").write_text("")

@@ -1,65 +1,69 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @title Prices of tokens from Chainlink-style aggregators, each answer judged before it is believed
+/// @title Prices of tokens from immutable sources, each answer judged before it is believed
 /// @notice A price is `quote` per one whole `base`, with 18 decimals. US dollars are quoted as address 0x348
 /// (ISO 4217 number 840); native ether as its wrapped token.
 interface IPriceFeedRegistry {
     /// @notice Where a price comes from and what makes it believable.
-    /// @param aggregator The Chainlink-style contract.
-    /// @param maxStaleness Oldest acceptable answer, in seconds.
-    /// @param decimals The aggregator's decimals when the feed was set.
-    /// @param minAnswer Least acceptable answer, in the aggregator's units.
-    /// @param maxAnswer Greatest acceptable answer, in the aggregator's units.
+    /// @param minSources Least number of sources that must answer.
+    /// @param maxSpreadBps Greatest distance between the lowest and the highest answer, in 1e-4 of the median.
+    /// @param maxCrossBps Greatest distance of a cross-check from the median, in 1e-4 of the median.
+    /// @param sources Contracts with `IPriceSource`; the price is their median.
+    /// @param crossChecks The same, but never part of the price: they can only refuse it.
     struct Feed {
         address base;
         address quote;
-        address aggregator;
-        uint32 maxStaleness;
-        uint8 decimals;
-        int256 minAnswer;
-        int256 maxAnswer;
+        uint8 minSources;
+        uint16 maxSpreadBps;
+        uint16 maxCrossBps;
+        address[] sources;
+        address[] crossChecks;
     }
 
     event FeedSet(
         address indexed base,
         address indexed quote,
-        address indexed aggregator,
-        uint32 maxStaleness,
-        int256 minAnswer,
-        int256 maxAnswer
+        uint8 minSources,
+        uint16 maxSpreadBps,
+        uint16 maxCrossBps,
+        address[] sources,
+        address[] crossChecks
     );
     event FeedRemoved(address indexed base, address indexed quote);
+    event SourceRemoved(address indexed base, address indexed quote, address indexed source);
 
     /// @notice A feed's `field` cannot have this value.
     error InvalidFeed(string field);
     /// @notice There is no feed for these tokens.
     error UnknownFeed(address base, address quote);
+    /// @notice The feed of these tokens has no such source.
+    error UnknownSource(address base, address quote, address source);
     /// @notice There is no believable price; `status` as in `tryQuote`.
     error QuoteUnavailable(address base, address quote, uint8 status);
 
-    /// @notice Set or replace the feed of (base, quote). Curator.
-    function setFeed(
-        address base,
-        address quote,
-        address aggregator,
-        uint32 maxStaleness,
-        int256 minAnswer,
-        int256 maxAnswer
-    ) external;
+    /// @notice Set or replace the feed of (feed.base, feed.quote). Curator, after the delay.
+    function setFeed(Feed calldata feed) external;
 
     /// @notice Remove the feed of (base, quote) at once. Guardian.
     function removeFeed(address base, address quote) external;
 
+    /// @notice Take one source (or cross-check) out of a feed at once. Guardian. With fewer than `minSources`
+    /// left, the feed refuses.
+    function removeSource(address base, address quote, address source) external;
+
     /// @notice The price of one whole `base` in `quote`, with 18 decimals. Never reverts.
-    /// @return priceE18 The price; meaningful with status 0, informative with status 2, else zero.
-    /// @return updatedAt When the aggregator took its answer, in unix seconds; zero with status 1 and 4.
-    /// @return status 0 believable, 1 no feed, 2 stale or from the future, 3 outside its bounds or not positive,
-    /// 4 the aggregator did not answer.
+    /// @dev With too little gas sources may seem to fail, which refuses a price and never makes one.
+    /// @return priceE18 The median of the sources that answered; zero unless the status is 0.
+    /// @return updatedAt The oldest time among them, in unix seconds; zero unless the status is 0.
+    /// @return status One of `QuoteStatus`: 0 believable, 1 no feed, 2 stale or from the future, 3 out of
+    /// bounds, 4 a source did not answer, 5 sources disagree, 6 sequencer down, 7 source changed. With too few
+    /// answers it is the first refusal among the sources.
+    /// @return used How many sources answered.
     function tryQuote(address base, address quote)
         external
         view
-        returns (uint256 priceE18, uint256 updatedAt, uint8 status);
+        returns (uint256 priceE18, uint256 updatedAt, uint8 status, uint8 used);
 
     /// @notice Like `tryQuote`, but reverts with `QuoteUnavailable` unless the price is believable.
     function quoteStrict(address base, address quote)
@@ -69,5 +73,9 @@ interface IPriceFeedRegistry {
 
     function feedCount() external view returns (uint256);
 
-    function feedAt(uint256 index) external view returns (Feed memory);
+    /// @notice At most `limit` feeds, from index `offset` on. Removing a feed moves the last one to its index.
+    function feeds(uint256 offset, uint256 limit) external view returns (Feed[] memory page);
+
+    /// @notice The feed of (base, quote); reverts with `UnknownFeed`.
+    function feedOf(address base, address quote) external view returns (Feed memory);
 }

@@ -26,31 +26,45 @@ abstract contract Managed is Test {
     DexRegistry internal dexes;
     PriceFeedRegistry internal feeds;
 
+    /// @dev Everybody may act at once.
     function deployManaged() internal {
-        manager = new AccessManager(admin);
+        deployManaged(0, 0, 0);
+    }
+
+    /// @dev Delays in seconds.
+    function deployManaged(uint32 adminDelay, uint32 upgradeDelay, uint32 curatorDelay) internal {
+        manager = new AccessManager(address(this));
         bytes memory initialise = abi.encodeCall(DexRegistry.initialize, (address(manager)));
         dexes = DexRegistry(address(new ERC1967Proxy(address(new DexRegistry()), initialise)));
         feeds = PriceFeedRegistry(address(new ERC1967Proxy(address(new PriceFeedRegistry()), initialise)));
 
-        vm.startPrank(admin);
-        manager.grantRole(CURATOR, curator, 0);
-        manager.grantRole(GUARDIAN, guardian, 0);
-        manager.grantRole(OPERATOR, operator, 0);
-        manager.grantRole(UPGRADER, upgrader, 0);
         _allow(address(dexes), DexRegistry.addVenue.selector, CURATOR);
-        _allow(address(dexes), DexRegistry.setVenueEnabled.selector, CURATOR);
+        _allow(address(dexes), DexRegistry.enableVenue.selector, CURATOR);
+        _allow(address(dexes), DexRegistry.unbar.selector, CURATOR);
         _allow(address(dexes), DexRegistry.disableVenue.selector, GUARDIAN);
+        _allow(address(dexes), DexRegistry.bar.selector, GUARDIAN);
+        _allow(address(dexes), DexRegistry.clearRouter.selector, GUARDIAN);
         _allow(address(dexes), DexRegistry.emergencyStop.selector, GUARDIAN);
         _allow(address(dexes), DexRegistry.setRouter.selector, UPGRADER);
         _allow(address(dexes), dexes.upgradeToAndCall.selector, UPGRADER);
         _allow(address(feeds), PriceFeedRegistry.setFeed.selector, CURATOR);
         _allow(address(feeds), PriceFeedRegistry.removeFeed.selector, GUARDIAN);
+        _allow(address(feeds), PriceFeedRegistry.removeSource.selector, GUARDIAN);
         _allow(address(feeds), feeds.upgradeToAndCall.selector, UPGRADER);
-        vm.stopPrank();
+        manager.setRoleGuardian(CURATOR, GUARDIAN);
+        manager.setRoleGuardian(UPGRADER, GUARDIAN);
+        manager.grantRole(CURATOR, curator, curatorDelay);
+        manager.grantRole(GUARDIAN, guardian, 0);
+        manager.grantRole(OPERATOR, operator, 0);
+        manager.grantRole(UPGRADER, upgrader, upgradeDelay);
+        manager.grantRole(manager.ADMIN_ROLE(), admin, adminDelay);
+        manager.renounceRole(manager.ADMIN_ROLE(), address(this));
     }
 
     function v2Venue(string memory name, address factory) internal pure returns (IDexRegistry.Venue memory) {
-        return IDexRegistry.Venue(name, 1, factory, factory, bytes32("init"), bytes32("pool"), 3000, true);
+        return IDexRegistry.Venue(
+            name, "uniswap-v2", factory, factory, bytes32("init"), bytes32("pool"), 3000, true
+        );
     }
 
     function _allow(address target, bytes4 selector, uint64 role) private {
