@@ -150,7 +150,8 @@ def state_of(tables: PoolTables, row: int, record: PoolRecord) -> PoolState:
     values = zip(at.tolist(), nets, limbs_to_ints(grosses), strict=True)
     ticks = tuple((tick, limbs_to_signed(net), gross) for tick, net, gross in values)
     price, liquidity = limbs_to_int(tables.sqrt_price[row]), limbs_to_int(tables.liquidity[row])
-    tick, known = int(tables.tick[row]), (int(tables.known_low[row]), int(tables.known_high[row]))
+    tick, range_known = int(tables.tick[row]), (int(tables.known_low[row]), int(tables.known_high[row]))
+    known = None if range_known == (MIN_TICK, MAX_TICK) else range_known
     if record.protocol is Protocol.UNISWAP_V4:
         lp_fee, protocol_fee = int(tables.lp_fee[row]), int(tables.protocol_fee[row])
         return V4PoolState(record, price, liquidity, tick, ticks, lp_fee, protocol_fee, known)

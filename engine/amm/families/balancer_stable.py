@@ -28,6 +28,8 @@ from engine.amm.wide_digits import read_256, set_limbs
 
 _HEADER = 8
 _E18 = 1e-18
+# Below this part of the balance the difference of two balances is mostly rounding.
+_SMALL = 1e-7
 
 Ramp = tuple[int, int, int, int]
 
@@ -128,9 +130,10 @@ def quote_v2(words, count, coin_in, coin_out, exact_in, timestamp, amount, resul
 def _estimate(scaled, amp, fee, coin_in, coin_out, scale_in, scale_out, amount):
     if scale_out <= 0.0:
         return 0.0
-    if amount > 0.0:
+    if amount * scale_in > _SMALL * scaled[coin_in]:
         return est_stable_out_nb(scaled, amp, fee, coin_in, coin_out, amount * scale_in) / scale_out
-    return est_stable_rate_nb(scaled, amp, fee, coin_in, coin_out) * scale_in / scale_out
+    rate = est_stable_rate_nb(scaled, amp, fee, coin_in, coin_out) * scale_in / scale_out
+    return rate * amount if amount > 0.0 else rate
 
 
 @estimate_family

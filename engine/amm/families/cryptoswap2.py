@@ -14,7 +14,7 @@ from engine.amm.wide import to_float
 from engine.amm.wide_digits import read_256, set_limbs
 
 # Below this part of the balance the difference of two balances is mostly rounding.
-_SMALL = 1e-9
+_SMALL = 1e-7
 
 
 @quote_family

@@ -20,6 +20,8 @@ from engine.amm.wide_digits import read_256, set_limbs
 
 COUNT = 20
 RESERVES = 4  # where a Sync writes
+# Below this part of the reserve the difference of two balances is mostly rounding.
+_SMALL = 1e-7
 
 
 class Solidly(NamedTuple):
@@ -77,6 +79,7 @@ def estimate(words, count, coin_in, coin_out, timestamp, amount):
     unit_in = to_float(read_256(as_buffer(offset(words, 12 + 4 * coin_in))))
     unit_out = to_float(read_256(as_buffer(offset(words, 12 + 4 * coin_out))))
     fee, curve = np.float64(header[1 + coin_in]) / np.float64(header[3]), np.int64(header[0])
-    if amount > 0.0:
+    if amount > _SMALL * reserve_in:
         return est_amount_out_nb(amount, reserve_in, reserve_out, unit_in, unit_out, fee, curve)
-    return est_rate_nb(reserve_in, reserve_out, unit_in, unit_out, fee, curve)
+    rate = est_rate_nb(reserve_in, reserve_out, unit_in, unit_out, fee, curve)
+    return rate * amount if amount > 0.0 else rate
