@@ -369,6 +369,8 @@ async def _open_sender(session: Session, key: Key) -> Sender:
         tracker.follow(intent)
     for intent in recovered.doubtful:
         tracker.doubt(intent)
+    for execution in recovered.settled:
+        tracker.watch(execution)
     for execution in recovered.resolved:
         session.publish(ExecutionResolved(execution))
     return Sender(node, operator, recovered.lane, submitter, tracker, session.bidder)

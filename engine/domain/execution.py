@@ -106,13 +106,17 @@ class Dispatch:
 
 
 class Outcome(StrEnum):
-    """What became of a submission; every nonce ends with exactly one of them."""
+    """What became of a submission; every nonce ends with exactly one of them.
+
+    UNDONE is no end: the block that decided it was reorganised away, and it may land again.
+    """
 
     LANDED = "landed"
     REVERTED = "reverted"
     MISSED = "missed"
     REPLACED = "replaced"
     NEVER_SENT = "never_sent"
+    UNDONE = "undone"
 
 
 @dataclass(frozen=True, slots=True)

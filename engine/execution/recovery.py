@@ -10,24 +10,28 @@ from engine.domain.execution import Execution, Intent, Outcome
 from engine.domain.ports import Journal, Node
 from engine.execution.nonces import ForeignNonce, NonceLane
 from engine.execution.receipts import Receipt, TokenDelta, execution_of
-from engine.execution.tracker import fetch_receipts, settle
+from engine.execution.tracker import REORG_BLOCKS, amended, fetch_receipts, settle
 
 
 class RecoverableJournal(Journal, Protocol):
-    """A journal that also remembers intents recorded as not landed."""
+    """A journal that also remembers intents recorded as not landed, and executions recorded as mined."""
 
     def doubtful_intents(self) -> list[Intent]: ...
+
+    def settled_executions(self) -> list[Execution]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """Where an earlier run left off. `lane` gives the next nonce; `in_flight` may still land; `resolved` were
-    journalled now; `doubtful` are recorded as never sent or missed, their nonce still unused."""
+    journalled now; `doubtful` are recorded as never sent or missed, their nonce still unused; `settled` are
+    recorded as mined in blocks that a reorg may still take."""
 
     lane: NonceLane
     in_flight: tuple[Intent, ...]
     resolved: tuple[Execution, ...]
     doubtful: tuple[Intent, ...]
+    settled: tuple[Execution, ...] = ()
 
 
 async def recover(
@@ -39,6 +43,7 @@ async def recover(
     know, NodeError when the node does not answer.
     """
     latest, pending, head = await _counts(node, operator)
+    taken_back, holding = await _taken_back(node, journal, head, router, token_delta)
     intents = journal.open_intents()
     doubtful = journal.doubtful_intents()
     receipts = await fetch_receipts(node, [*intents, *doubtful])
@@ -71,7 +76,30 @@ async def recover(
     for execution in resolved:
         journal.record_outcome(execution)
     waiting = (*unsent, *(i for i in doubtful if i.transaction.nonce >= latest))
-    return Recovered(_lane(latest, pending, in_flight), tuple(in_flight), tuple(resolved), waiting)
+    resolved = taken_back + resolved
+    holding += [execution for execution in resolved if execution.block_hash]
+    return Recovered(
+        _lane(latest, pending, in_flight), tuple(in_flight), tuple(resolved), waiting, tuple(holding)
+    )
+
+
+async def _taken_back(
+    node: Node, journal: RecoverableJournal, head: int, router: str, token_delta: TokenDelta
+) -> tuple[list[Execution], list[Execution]]:
+    """(what a reorg changed while we were away, already journalled so that its intents are open again; what
+    still holds), of the executions that a reorg may reach."""
+    recent = [e for e in journal.settled_executions() if e.block_number > head - REORG_BLOCKS]
+    receipts = await fetch_receipts(node, [execution.intent for execution in recent])
+    changed, holding = [], []
+    for execution in recent:
+        receipt = receipts.get(execution.intent.transaction.hash)
+        change = amended(execution, receipt, router, token_delta)
+        if change is None:
+            holding.append(execution)
+            continue
+        journal.record_outcome(change)
+        changed.append(change)
+    return changed, holding
 
 
 def _by_nonce(intents: list[Intent]) -> list[list[Intent]]:

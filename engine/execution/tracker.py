@@ -56,8 +56,23 @@ async def fetch_receipts(node: Node, intents: list[Intent]) -> dict[str, Receipt
     return found
 
 
+# A reorg that reaches deeper makes the engine read everything anew.
+REORG_BLOCKS = 64
+
+
+def amended(
+    execution: Execution, receipt: Receipt | None, router: str, token_delta: TokenDelta
+) -> Execution | None:
+    """What a fresh look at the receipt makes of an execution recorded as mined: None where it still holds,
+    UNDONE where the chain no longer has it, else the same in its new block."""
+    if receipt is None:
+        return Execution(execution.intent, Outcome.UNDONE)
+    found = execution_of(execution.intent, receipt, router, token_delta)
+    return None if found == execution else found
+
+
 class Tracker:
-    """Resolves what one operator has in flight, block by block.
+    """Resolves what one operator has in flight, block by block, and takes back what a reorg undid.
 
     `missed_after_blocks`: how many blocks after the one it was built on a transaction may wait before its
     nonce is taken back by a cancellation.
@@ -84,6 +99,9 @@ class Tracker:
         self._doubtful: dict[int, list[Intent]] = {}
         self._unexplained: set[int] = set()
         self._tried: dict[int, int] = {}
+        self._settled: dict[int, Execution] = {}
+        self._rivals: dict[int, list[Intent]] = {}
+        self._last: BlockRef | None = None
 
     @property
     def in_flight(self) -> list[Intent]:
@@ -109,6 +127,10 @@ class Tracker:
         of its transaction may still be somewhere."""
         self._doubtful.setdefault(intent.transaction.nonce, []).append(intent)
 
+    def watch(self, execution: Execution) -> None:
+        """Take back an execution recorded as mined if a reorg undoes it."""
+        self._settled[execution.intent.transaction.nonce] = execution
+
     async def on_block(self, head: BlockRef, *, may_cancel: bool = True) -> list[Execution]:
         """Resolve what `head` decided, journal it, and cancel what waited too long; what only builders were
         shown expires instead.
@@ -119,10 +141,11 @@ class Tracker:
         Raises NodeError when the node does not answer; nothing is concluded then and the next block asks
         again.
         """
+        executions = await self._take_back(head)
+        self._last = head
         if not self._open and not self._doubtful:
-            return []
+            return executions
         used = await self._used_nonces(head)
-        executions: list[Execution] = []
         decided = [nonce for nonce in sorted({*self._open, *self._doubtful}) if nonce < used]
         receipts = await fetch_receipts(
             self._node, [intent for nonce in decided for intent in self._members(nonce)]
@@ -138,6 +161,36 @@ class Tracker:
             elif may_cancel and self._waited(members, head):
                 executions += await self._cancel(nonce, head)
         return executions
+
+    async def _take_back(self, head: BlockRef) -> list[Execution]:
+        """Look again at what was mined, after a reorg. What is gone is in flight again, also in the
+        journal."""
+        if self._last is None or head.parent_hash == self._last.hash:
+            final = head.number - REORG_BLOCKS
+            for nonce in [n for n, settled in self._settled.items() if settled.block_number <= final]:
+                del self._settled[nonce]
+                self._rivals.pop(nonce, None)
+            return []
+        settled = [self._settled[nonce] for nonce in sorted(self._settled)]
+        receipts = await fetch_receipts(self._node, [execution.intent for execution in settled])
+        changes = []
+        for execution in settled:
+            intent = execution.intent
+            receipt = receipts.get(intent.transaction.hash)
+            change = amended(execution, receipt, self._router, self._token_delta)
+            if change is None:
+                continue
+            self._journal.record_outcome(change)
+            changes.append(change)
+            if change.outcome is not Outcome.UNDONE:
+                self.watch(change)
+                continue
+            del self._settled[intent.transaction.nonce]
+            self.follow(intent)
+            # What lost to it may win now.
+            for rival in self._rivals.pop(intent.transaction.nonce, ()):
+                self.doubt(rival)
+        return changes
 
     async def _used_nonces(self, head: BlockRef) -> int:
         count: Any = await self._node.request("eth_getTransactionCount", [self._operator, hex(head.number)])
@@ -169,6 +222,13 @@ class Tracker:
         ]
         for execution in executions:
             self._journal.record_outcome(execution)
+            if execution.block_hash:
+                self.watch(execution)
+        self._rivals[nonce] = [
+            intent
+            for intent in members
+            if nonce in self._settled and intent is not self._settled[nonce].intent
+        ]
         return executions
 
     def _expire(self, nonce: int, head: BlockRef) -> list[Execution]:

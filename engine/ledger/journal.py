@@ -29,7 +29,9 @@ _RECORD_AT = _CRC_AT + 8 + len(_MIDDLE)
 MAX_LINE_BYTES = 16 * 1024 * 1024
 # Kept in memory so that recovery can ask the chain about them again.
 _DOUBTFUL_KEPT = 256
+_SETTLED_KEPT = 256
 _NOT_LANDED = frozenset((Outcome.NEVER_SENT, Outcome.MISSED, Outcome.REPLACED))
+_IN_A_BLOCK = frozenset((Outcome.LANDED, Outcome.REVERTED))
 
 
 class JournalCorrupt(UsageError):
@@ -53,6 +55,7 @@ class FileJournal:
         self.torn_bytes = 0
         self._intents: dict[str, Intent] = {}
         self._doubtful: dict[str, Intent] = {}
+        self._settled: dict[str, Execution] = {}
         self._seen: set[str] = set()
         self._broken = False
         try:
@@ -110,6 +113,10 @@ class FileJournal:
         """The most recent intents recorded as not landed, oldest first."""
         return list(self._doubtful.values())
 
+    def settled_executions(self) -> list[Execution]:
+        """The most recent executions recorded as mined, oldest first: a reorg may undo them."""
+        return list(self._settled.values())
+
     def _is_unsent(self, intent_id: str) -> bool:
         return intent_id not in self._intents and intent_id in self._doubtful
 
@@ -120,12 +127,24 @@ class FileJournal:
 
     def _apply_outcome(self, execution: Execution) -> None:
         intent = execution.intent
-        self._intents.pop(intent.id, None)
-        self._doubtful.pop(intent.id, None)
-        if execution.outcome in _NOT_LANDED:
+        for known in (self._intents, self._doubtful, self._settled):
+            known.pop(intent.id, None)
+        if execution.outcome is Outcome.UNDONE:
+            self._intents[intent.id] = intent
+        elif execution.outcome in _IN_A_BLOCK:
+            self._settled[intent.id] = execution
+            if len(self._settled) > _SETTLED_KEPT:
+                del self._settled[next(iter(self._settled))]
+        elif execution.outcome in _NOT_LANDED:
             self._doubtful[intent.id] = intent
             if len(self._doubtful) > _DOUBTFUL_KEPT:
                 del self._doubtful[next(iter(self._doubtful))]
+
+    def _known(self, intent_id: str) -> Intent | None:
+        settled = self._settled.get(intent_id)
+        if settled is not None:
+            return settled.intent
+        return self._intents.get(intent_id) or self._doubtful.get(intent_id)
 
     def _append(self, record: dict[str, Any]) -> None:
         if self._broken or "_file" not in self.__dict__:
@@ -147,7 +166,7 @@ class FileJournal:
             if record["type"] == "intent":
                 self._apply_intent(intent_from_json(record))
             else:
-                known = self._intents.get(record["intent"]) or self._doubtful.get(record["intent"])
+                known = self._known(record["intent"])
                 if known is not None:
                     self._apply_outcome(outcome_from_json(record, known))
         size = os.fstat(self._file).st_size
