@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,14 @@ def _contracts(output: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return made
 
 
+@cache
 def driver_code(name: str) -> bytes:
-    """Creation code of one of the tests' own contracts, `drivers/<name>.sol`."""
-    build = Build("", (f"{name}.sol",), (("", HERE / "drivers"),), optimizer_runs=20_000)
-    return bytes.fromhex(compiled(build)[name]["code"])
+    """Creation code of one of the tests' own contracts, `drivers/<name>.sol`; they are compiled together."""
+    folder = HERE / "drivers"
+    roots = (
+        ("", folder),
+        ("@openzeppelin/contracts/", published("@openzeppelin/contracts@5.4.0")),
+        ("solmate/", project_root() / "node_modules" / "@uniswap" / "v4-core" / "lib" / "solmate" / "src"),
+    )
+    entries = tuple(sorted(file.name for file in folder.glob("*.sol")))
+    return bytes.fromhex(compiled(Build("", entries, roots, optimizer_runs=20_000))[name]["code"])

@@ -14,6 +14,7 @@ import numpy as np
 from exact_build import npm_code
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, UINT112, Chain, as_bits, run_batch
+from exact_numbers import spread
 from numba import njit
 
 from engine.amm.constant_product import amount_in_nb, amount_out_nb, least_amount_in_nb
@@ -45,17 +46,6 @@ def _kernel(words, statuses, results):
             store_u256_nb(least, results[i, 1])
         statuses[i] = status
         store_u256_nb(value, results[i, 0])
-
-
-def spread(rng: random.Random, most: int) -> int:
-    """1 .. most, even in the number of bits, with the ends and powers of ten more often."""
-    kind = rng.random()
-    if kind < 0.04:
-        return min(rng.choice([1, 2, 3, most, most - 1, most // 2 + 1]), most) or 1
-    if kind < 0.10:
-        return min(most, 10 ** rng.randrange(0, 34) * rng.choice([1, 1, 5]))
-    bits = rng.uniform(0, most.bit_length())
-    return min(most, int(2**bits) + rng.getrandbits(max(int(bits), 1)) // 2) or 1
 
 
 def _case(rng: random.Random) -> list[int]:
