@@ -376,38 +376,3 @@ def test_float_twins_follow_the_exact_kernel():
         expected = (spot if swap.zero_for_one else 1 / spot) * (1 - swap.fee / 1e6)
         assert rate == pytest.approx(expected if swap.state.liquidity else 0)
     assert compared > 20
-
-
-def mixed_hop(name: str, pool_name: str, zero_for_one: bool, amount: int, fee: int | None = None) -> Answer:
-    pool = load(DATA / "mixed_paths" / name)["pools"][pool_name]
-    ticks = sorted((int(tick), int(entry["liquidity_net"])) for tick, entry in pool["tick_data"].items())
-    price, liquidity = int(pool["sqrt_price_x96"]), int(pool["liquidity"])
-    state = State(price, pool["tick"], liquidity, pool["tick_spacing"], tuple(ticks))
-    is_v4 = pool["family"] == "uniswap_v4"
-    if fee is None:
-        fee = v4_fee(pool["protocol_fee"], pool["lp_fee"], zero_for_one) if is_v4 else pool["fee_token0"]
-    return run([Swap(state, V4 if is_v4 else TICK_WORDS, zero_for_one, True, amount, fee)])[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "pool", "zero_for_one", "amount_in", "amount_out"),
-    [
-        ("path73385_v4_block25706469.json", "v3_0", False, 44421383036608956, 85060245),
-        ("path73385_v4_block25706469.json", "v4", True, 85060245, 85097881),
-        ("path110302_v3v4v2_block25711761.json", "v3_0", False, 30261840128124434, 58199277),
-        ("path110302_v3v4v2_block25711761.json", "v4", True, 58199277, 58233015),
-        ("path10956_v3v3v2_block25677777.json", "v3_0", True, 1372336865300, 2544),
-        ("path13822_v3v3v3_block25696004.json", "v3_1", True, 4839212171793604540, 4838935),
-    ],
-)
-def test_hops_of_real_paths(name: str, pool: str, zero_for_one: bool, amount_in: int, amount_out: int):
-    """What the chain paid; forgetting V4's protocol fee gives more in both V4 pools."""
-    assert mixed_hop(name, pool, zero_for_one, amount_in).amount_out == amount_out
-
-
-def test_one_recorded_hop_belongs_to_another_state():
-    """The file calls its 9585 for 9586 historical and not the one of its state: from that state even a swap
-    without any fee pays less."""
-    name = "fee1_v3v4v3_block25600000.json"
-    assert mixed_hop(name, "v4", False, 9586).amount_out == 9583
-    assert mixed_hop(name, "v4", False, 9586, fee=0).amount_out < 9585

@@ -1,7 +1,7 @@
 """Balancer V2: mainnet's vault and pools, byte for byte; weighted, stable and composable stable.
 
-A round is one pool with random tokens, weights or amplification, fee and rates; its balances are written to the
-vault's storage, and the vault does every swap and undoes it (`queryBatchSwap`).
+A round is one pool with random tokens, weights or amplification, fee and rates; its balances are written to
+the vault's storage, and the vault does every swap and undoes it (`queryBatchSwap`).
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ def code(task: str, name: str, kind: str = "artifact") -> bytes:
     return published_code(_PACKAGE, f"dist/tasks/{task}/{kind}/{name}.json")
 
 
+def token_shelf(chain: Chain) -> list[tuple[str, int]]:
+    """Tokens to make pools of, in ascending order of address, with their decimals."""
+    made = [(chain.driver("CampaignToken", ["uint8"], [each]), each) for each in _DECIMALS]
+    return sorted(made, key=lambda entry: int(entry[0], 16))
+
+
 class World:
     """The vault, tokens to choose from, and the driver."""
 
@@ -92,8 +98,7 @@ class World:
         provider = code("20220725-protocol-fee-percentages-provider", "ProtocolFeePercentagesProvider")
         self.fees = self.chain.deploy(provider, ["address", "uint256", "uint256"], [self.vault, ONE, ONE])
         self.driver = self.chain.driver("BalancerDriver")
-        made = [(self.chain.driver("CampaignToken", ["uint8"], [each]), each) for each in _DECIMALS]
-        self.tokens = sorted(made, key=lambda entry: int(entry[0], 16))
+        self.tokens = token_shelf(self.chain)
 
     def choose(self, rng: random.Random, least: int, most: int) -> tuple[list[str], list[int]]:
         """Tokens in ascending order of address, and their decimals."""
@@ -177,7 +182,7 @@ def _fee(rng: random.Random) -> int:
     return rng.choice([_LEAST_FEE, 3 * 10**15, _MOST_FEE, rng.randrange(_LEAST_FEE, _MOST_FEE + 1)])
 
 
-def _weights(rng: random.Random, count: int) -> list[int]:
+def random_weights(rng: random.Random, count: int) -> list[int]:
     """At least one per cent each; even ones, such of small ratios (with short powers), and any."""
     kind = rng.random()
     if kind < 0.15:
@@ -254,8 +259,18 @@ def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np
 
 def weighted_2021(world: World, rng: random.Random) -> Pool:
     tokens, decimals = world.choose(rng, 2, 8)
-    weights, fee = _weights(rng, len(tokens)), _fee(rng)
-    types = ["address", "string", "string", "address[]", "uint256[]", "uint256", "uint256", "uint256", "address"]
+    weights, fee = random_weights(rng, len(tokens)), _fee(rng)
+    types = [
+        "address",
+        "string",
+        "string",
+        "address[]",
+        "uint256[]",
+        "uint256",
+        "uint256",
+        "uint256",
+        "address",
+    ]
     creation = code("20210418-weighted-pool", "WeightedPool", "bytecode")
     address = world.chain.deploy(creation, types, [world.vault, "W", "W", tokens, weights, fee, 0, 0, OWNER])
     return Pool(address, *_registered(world, address, tokens), decimals, fee, WEIGHTED_2021, weights)
@@ -263,7 +278,7 @@ def weighted_2021(world: World, rng: random.Random) -> Pool:
 
 def weighted_v3(world: World, rng: random.Random) -> Pool:
     tokens, decimals = world.choose(rng, 2, 8)
-    weights, fee, count = _weights(rng, len(tokens)), _fee(rng), len(tokens)
+    weights, fee, count = random_weights(rng, len(tokens)), _fee(rng), len(tokens)
     types = [
         "(string,string,address[],uint256[],address[],address[],uint256)",
         "address", "address", "uint256", "uint256", "address", "string",
@@ -287,7 +302,17 @@ def _amplification(rng: random.Random) -> int:
 def stable_2021(world: World, rng: random.Random) -> Pool:
     tokens, decimals = world.choose(rng, 2, 5)
     amp, fee = _amplification(rng), _fee(rng)
-    types = ["address", "string", "string", "address[]", "uint256", "uint256", "uint256", "uint256", "address"]
+    types = [
+        "address",
+        "string",
+        "string",
+        "address[]",
+        "uint256",
+        "uint256",
+        "uint256",
+        "uint256",
+        "address",
+    ]
     creation = code("deprecated/20210624-stable-pool", "StablePool", "bytecode")
     address = world.chain.deploy(creation, types, [world.vault, "S", "S", tokens, amp, fee, 0, 0, OWNER])
     return Pool(address, *_registered(world, address, tokens), decimals, fee, STABLE_2021, [], amp * 1000)

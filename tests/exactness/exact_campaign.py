@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from engine.app.toolchain import project_root
@@ -54,12 +53,14 @@ class Progress:
         self.seconds = 0.0
         self.counts: Counter[str] = Counter()
         self.kernels: Counter[str] = Counter()  # swaps by digest of the kernels
+        self.failed: list[int] = []  # seeds of rounds that found a difference and have not been mended
         if self.path.is_file():
             self._load(json.loads(self.path.read_text()))
 
     def _load(self, saved: dict[str, Any]) -> None:
         self.rounds, self.seconds = saved["rounds"], saved["seconds"]
         self.counts, self.kernels = Counter(saved["counts"]), Counter(saved["kernels"])
+        self.failed = saved["failed"]
 
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +72,7 @@ class Progress:
             "seconds": round(self.seconds, 1),
             "counts": dict(self.counts),
             "kernels": dict(self.kernels),
+            "failed": self.failed,
         }
         draft = self.path.with_suffix(".draft")
         draft.write_text(json.dumps(known, indent=1) + "\n")
@@ -103,7 +105,7 @@ def run_campaign(family: Family) -> Progress:
         saved = said = time.monotonic()
         while progress.counts["swaps"] < family.target:
             started = time.monotonic()
-            counts = checked_round(family, round_of, progress.seed + progress.rounds)
+            counts = _round(progress, round_of)
             now = time.monotonic()
             progress.counts += counts
             progress.kernels[digest] += counts["swaps"]
@@ -120,6 +122,19 @@ def run_campaign(family: Family) -> Progress:
         progress.save()
     progress.say()
     return progress
+
+
+def _round(progress: Progress, round_of: Round) -> Counter[str]:
+    """The next round; a difference is remembered until the same seed finds none."""
+    seed = progress.seed + progress.rounds
+    try:
+        counts = checked_round(progress.family, round_of, seed)
+    except AssertionError:
+        progress.failed = sorted({*progress.failed, seed})
+        progress.save()
+        raise
+    progress.failed = [each for each in progress.failed if each != seed]
+    return counts
 
 
 def checked_round(family: Family, round_of: Round, seed: int) -> Counter[str]:
@@ -145,7 +160,3 @@ def check_kinds(family: Family, counts: Counter[str]) -> None:
     """No kind of case is missing, so that a round that compares nothing cannot pass."""
     missing = [kind for kind in family.must_count if not counts[kind]]
     assert not missing, (family.name, missing, dict(counts))
-
-
-def progress_folder() -> Path:
-    return project_root() / ".build" / "campaign"

@@ -1,7 +1,7 @@
 """Curve's sUSD-type pool of four coins, the one Curve pool whose bytecode a registry has.
 
-What `exchange` really pays, the pool's balances after it, and what `get_dy` says (not always the same). The pool
-has no exact-out call.
+What `exchange` really pays, the pool's balances after it, and what `get_dy` says (not always the same). The
+pool has no exact-out call.
 """
 
 from __future__ import annotations

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import exact_balancer_v2
+import exact_balancer_v3
 import exact_concentrated
+import exact_curve
+import exact_solidly
 import exact_v2
 import exact_v4
+import exact_vaults
 from exact_campaign import Family
 
-FAMILIES: list[Family] = [*exact_v2.FAMILIES, *exact_v4.FAMILIES, *exact_concentrated.FAMILIES]
+FAMILIES: list[Family] = [
+    *exact_v2.FAMILIES,
+    *exact_vaults.FAMILIES,
+    *exact_solidly.FAMILIES,
+    *exact_v4.FAMILIES,
+    *exact_concentrated.FAMILIES,
+    *exact_curve.FAMILIES,
+    *exact_balancer_v2.FAMILIES,
+    *exact_balancer_v3.FAMILIES,
+]

@@ -1,7 +1,7 @@
-"""Aerodrome's pools, volatile and stable, compiled from the published source, in pairs of 0 to 24 decimals.
+"""Aerodrome's pools, volatile and stable, compiled from published source, in pairs of 0 to 24 decimals.
 
-Exact-in is what the pool quotes and then does. Exact-out has no call in the protocol: the kernel's least input
-has to be accepted, and one unit less refused; where the kernel refuses, some input is tried and refused.
+Exact-in is what the pool quotes and then does. Exact-out has no call in the protocol: the kernel's least
+input has to be accepted, and one unit less refused; where the kernel refuses, another input is tried.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class World:
     def __init__(self, stable: bool) -> None:
         self.chain, self.stable = Chain(), stable
         root = published("sphere-mezo-solidity-files@1.2.0") / "domains" / "aerodrome"
-        roots = (("contracts/", root / "contracts"), ("@openzeppelin/contracts/", published("@openzeppelin/contracts@5.4.0")))
+        roots = (
+            ("contracts/", root / "contracts"),
+            ("@openzeppelin/contracts/", published("@openzeppelin/contracts@5.4.0")),
+        )
         entries = ("contracts/Pool.sol", "contracts/factories/PoolFactory.sol")
         made = compiled(Build("solc@0.8.26", entries, roots))
         pool = self.chain.deploy(bytes.fromhex(made["Pool"]["code"]))
@@ -42,7 +45,7 @@ class World:
         self.chain.call(self.factory, "setFeeManager(address)", self.driver)
 
     def _pool(self, decimals: tuple[int, int], slots: dict[str, int]) -> tuple[str, tuple[int, int]]:
-        """(address, decimals in the pool's order). Fees are shared out among liquidity tokens: there are some."""
+        """(address, decimals in the pool's order). Fees are shared out among liquidity tokens."""
         tokens = [self.chain.driver("CampaignToken", ["uint8"], [each]) for each in decimals]
         signature = "createPool(address,address,bool)"
         pool = self.chain.call(self.factory, signature, *tokens, self.stable, returns=("address",))
@@ -108,7 +111,9 @@ def _reserves(rng: random.Random, decimals: tuple[int, int], stable: bool) -> li
     return [max(int(whole * 10 ** decimals[0]), 1), max(int(whole * skew * 10 ** decimals[1]), 1)]
 
 
-def compare(cases: list[list[int]], statuses: np.ndarray, results: np.ndarray, answer: np.ndarray) -> Counter[str]:
+def compare(
+    cases: list[list[int]], statuses: np.ndarray, results: np.ndarray, answer: np.ndarray
+) -> Counter[str]:
     bits = as_bits(answer[:, 0])
     flags = np.array([case[3] for case in cases])
     exact_in = flags & EXACT_IN != 0
@@ -117,7 +122,9 @@ def compare(cases: list[list[int]], statuses: np.ndarray, results: np.ndarray, a
     right = np.where(exact_in, (paid == ok) & (same | ~ok), (paid == ok) & ~(better & ok))
     if not right.all():
         i = int(np.flatnonzero(~right)[0])
-        raise Mismatch(cases[i], int(statuses[i]), limbs_to_ints(results[i : i + 1]), limbs_to_ints(answer[i]))
+        raise Mismatch(
+            cases[i], int(statuses[i]), limbs_to_ints(results[i : i + 1]), limbs_to_ints(answer[i])
+        )
     values = limbs_to_ints(results)
     after = list(zip(limbs_to_ints(answer[:, 2]), limbs_to_ints(answer[:, 3]), strict=True))
     for i in np.flatnonzero(ok):

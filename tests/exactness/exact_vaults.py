@@ -80,7 +80,12 @@ def _compare(cases: list[list[int]], virtual: list[int], answer: np.ndarray) -> 
         i = int(np.flatnonzero(~right)[0])
         raise Mismatch(cases[i], virtual, int(statuses[i]), values[i], limbs_to_ints(answer[i]))
     counts = Counter({"swaps": count, "refused": int((~ok).sum())})
-    for kind, name in ((DEPOSIT, "deposits"), (MINT, "mints"), (REDEEM, "redemptions"), (WITHDRAW, "withdrawals")):
+    for kind, name in (
+        (DEPOSIT, "deposits"),
+        (MINT, "mints"),
+        (REDEEM, "redemptions"),
+        (WITHDRAW, "withdrawals"),
+    ):
         counts[name] = int((ok & (what == kind)).sum())
     return counts
 
@@ -99,8 +104,22 @@ def _open(author: str) -> Callable[[], Round]:
 
 KINDS = ("deposits", "mints", "redemptions", "withdrawals", "refused")
 FAMILIES = [
-    Family("erc4626-openzeppelin", "ERC-4626, OpenZeppelin", "@openzeppelin/contracts 5.4.0, solc 0.8.37",
-           100_000, _open("openzeppelin"), 4_000, KINDS),
-    Family("erc4626-solmate", "ERC-4626, solmate", "@uniswap/v4-core 1.0.2 (lib/solmate), solc 0.8.37",
-           100_000, _open("solmate"), 2_000, KINDS),
+    Family(
+        "erc4626-openzeppelin",
+        "ERC-4626, OpenZeppelin",
+        "@openzeppelin/contracts 5.4.0, solc 0.8.37",
+        100_000,
+        _open("openzeppelin"),
+        4_000,
+        KINDS,
+    ),
+    Family(
+        "erc4626-solmate",
+        "ERC-4626, solmate",
+        "@uniswap/v4-core 1.0.2 (lib/solmate), solc 0.8.37",
+        100_000,
+        _open("solmate"),
+        2_000,
+        KINDS,
+    ),
 ]

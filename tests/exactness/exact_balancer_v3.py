@@ -1,0 +1,294 @@
+"""Balancer V3: vault, weighted and stable pools, compiled from the published sources.
+
+A round is one pool with random tokens, weights or amplification, fee and rates; its balances are written to
+the vault's storage and checked through its getters. The vault does every swap, and the driver undoes it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from eth_abi import encode
+from eth_utils import keccak
+from exact_balancer_v2 import NOBODY, ONE, random_weights, token_shelf
+from exact_build import Build, compiled, published
+from exact_campaign import Family, Mismatch, Round
+from exact_chain import OWNER, UINT128, Chain, answers, as_bits, mapping_slot, selector
+from exact_numbers import spread
+from numba import njit
+
+from engine.amm.balancer_stable import v3_stable_nb
+from engine.amm.balancer_weighted import v3_weighted_nb
+from engine.amm.layout import OK, ints_to_limbs, limbs_to_ints
+from engine.amm.quote import store_u256_nb
+from engine.amm.wide import make_u256
+
+STATES, SWAPS_PER_STATE = 25, 40
+LEAST_TRADE, IMBALANCE_LIMIT = 10**6, 10_000
+_SCOPE = "@balancer-labs/"
+_VAULT = f"{_SCOPE}v3-vault/contracts/"
+_FEE_UNIT, _MOST_FEE = 10**11, 10**17
+_INITIALISED = 1 << 1  # in the pool's configuration word
+_STANDARD, _WITH_RATE = 0, 1
+
+
+def build() -> Build:
+    packages = "interfaces", "pool-stable", "pool-utils", "pool-weighted", "solidity-utils", "vault"
+    roots = [(f"{_SCOPE}v3-{name}/", published(f"{_SCOPE}v3-{name}@1.0.0")) for name in packages]
+    roots.append(("@openzeppelin/contracts/", published("@openzeppelin/contracts@5.4.0")))
+    names = "Vault", "VaultExtension", "VaultAdmin", "ProtocolFeeController"
+    pools = (
+        f"{_SCOPE}v3-pool-weighted/contracts/WeightedPool.sol",
+        f"{_SCOPE}v3-pool-stable/contracts/StablePool.sol",
+    )
+    entries = (*(f"{_VAULT}{name}.sol" for name in names), *pools)
+    # Few optimizer runs, so that the vault fits into 24,576 bytes.
+    return Build("solc@0.8.26", entries, tuple(roots), optimizer_runs=1, via_ir=True)
+
+
+# Not kept between runs: numba would not notice that what it calls has changed.
+@njit(nogil=True, error_model="numpy")
+def _quotes(
+    live, factors, rates, weights, floors, amp, fee, least, limit, pairs, exact_in, amounts, statuses, results
+):
+    for n in range(len(amounts)):
+        amount = make_u256(amounts[n, 0], amounts[n, 1], amounts[n, 2], amounts[n, 3])
+        i, j = pairs[n, 0], pairs[n, 1]
+        if amp == 0:
+            status, value = v3_weighted_nb(
+                live, factors, rates, weights, floors, fee, least, i, j, exact_in[n], amount
+            )
+        else:
+            status, value = v3_stable_nb(
+                live, factors, rates, amp, fee, least, limit, i, j, exact_in[n], amount
+            )
+        statuses[n] = status
+        store_u256_nb(value, results[n])
+
+
+@dataclass
+class Pool:
+    address: str
+    tokens: list[str]
+    decimals: list[int]
+    fee: int
+    providers: list[str]
+    weights: list[int] = field(default_factory=list)
+    floors: list[int] = field(default_factory=list)
+    amp: int = 0
+    rates: list[int] = field(default_factory=list)
+
+    @property
+    def factors(self) -> list[int]:
+        return [10 ** (18 - each) for each in self.decimals]
+
+    def live(self, balances: list[int]) -> list[int]:
+        scales = zip(balances, self.factors, self.rates, strict=True)
+        return [balance * factor * rate // ONE for balance, factor, rate in scales]
+
+
+class World:
+    def __init__(self, make: Callable[[World, random.Random], Pool]) -> None:
+        self.chain, self.make = Chain(), make
+        self.made = compiled(build())
+        self.vault = self._vault()
+        self.slots = self.made["Vault"]["slots"]
+        self.driver = self.chain.driver("VaultV3Driver", ["address"], [self.vault])
+        self.tokens = token_shelf(self.chain)
+
+    def _vault(self) -> str:
+        nonce = self.chain.evm.basic(OWNER).nonce
+        vault = _created(OWNER, nonce + 3)
+        types = ["address", "uint32", "uint32", "uint256", "uint256"]
+        admin = self.deploy("VaultAdmin", types, [vault, 10**7, 10**6, LEAST_TRADE, 1000])
+        extension = self.deploy("VaultExtension", ["address", "address"], [vault, admin])
+        controller = self.deploy("ProtocolFeeController", ["address", "uint256", "uint256"], [vault, 0, 0])
+        made = self.deploy("Vault", ["address"] * 3, [extension, OWNER, controller])
+        assert made.lower() == vault.lower()
+        return made
+
+    def deploy(self, name: str, types: list[str], values: list) -> str:
+        return self.chain.deploy(bytes.fromhex(self.made[name]["code"]), types, values)
+
+    def register(self, rng: random.Random, pool: Pool) -> Pool:
+        types = [_WITH_RATE if provider != NOBODY else _STANDARD for provider in pool.providers]
+        configurations = [
+            (token, kind, provider, False)
+            for token, kind, provider in zip(pool.tokens, types, pool.providers, strict=True)
+        ]
+        signature = (
+            "registerPool(address,(address,uint8,address,bool)[],uint256,uint32,bool,"
+            "(address,address,address),address,(bool,bool,bool,bool))"
+        )
+        nobody, flags = (NOBODY,) * 3, (False,) * 4
+        arguments = pool.address, configurations, pool.fee, 0, rng.random() < 0.5, nobody, NOBODY, flags
+        self.chain.call(self.vault, signature, *arguments)
+        slot = mapping_slot(int(pool.address, 16), self.slots["_poolConfigBits"])
+        self.chain.store(self.vault, slot, self.chain.evm.storage(self.vault, slot) | _INITIALISED)
+        initialised = self.chain.call(
+            self.vault, "isPoolInitialized(address)", pool.address, returns=("bool",)
+        )
+        assert initialised
+        return pool
+
+    def write(self, pool: Pool, balances: list[int]) -> None:
+        """Raw balances, and the live ones they come to."""
+        by_token = mapping_slot(int(pool.address, 16), self.slots["_poolTokenBalances"])
+        for k, (raw, live) in enumerate(zip(balances, pool.live(balances), strict=True)):
+            self.chain.store(self.vault, mapping_slot(k, by_token), raw | live << 128)
+
+    def check_written(self, pool: Pool, balances: list[int]) -> None:
+        returns = "address[]", "(uint8,address,bool)[]", "uint256[]", "uint256[]"
+        signature = "getPoolTokenInfo(address)"
+        _, _, raw, _ = self.chain.call(self.vault, signature, pool.address, returns=returns)
+        signature = "getCurrentLiveBalances(address)"
+        live = self.chain.call(self.vault, signature, pool.address, returns=("uint256[]",))
+        assert (list(raw), list(live)) == (balances, pool.live(balances)), pool
+
+    def run(self, pool: Pool, cases: list[list[int]]) -> np.ndarray:
+        data = encode(["address", "address[]", "uint256[4][]"], [pool.address, pool.tokens, cases])
+        signature = "run(address,address[],uint256[4][])"
+        return answers(self.chain.raw(self.driver, selector(signature) + data), len(cases))
+
+    def round(self, seed: int) -> Counter[str]:
+        rng = random.Random(seed)
+        counts: Counter[str] = Counter()
+        checkpoint = self.chain.evm.snapshot()
+        pool = self.make(self, rng)
+        for number in range(STATES):
+            self._set_rates(rng, pool)
+            balances = _balances(rng, pool)
+            self.write(pool, balances)
+            if number == 0:
+                self.check_written(pool, balances)
+            cases = [_case(rng, pool, balances) for _ in range(SWAPS_PER_STATE)]
+            counts += _compare(pool, balances, cases, self.run(pool, cases))
+        self.chain.evm.revert(checkpoint)
+        return counts
+
+    def _set_rates(self, rng: random.Random, pool: Pool) -> None:
+        pool.rates = pool.rates or [ONE] * len(pool.tokens)
+        if rng.random() < 0.5:
+            return
+        for k, provider in enumerate(pool.providers):
+            if provider != NOBODY:
+                pool.rates[k] = rng.choice([ONE, 2 * ONE, int(10 ** rng.gauss(18, 0.3))])
+                self.chain.call(provider, "set(uint256)", pool.rates[k])
+
+
+def _created(sender: str, nonce: int) -> str:
+    """The address of a contract an account creates; nonces from 1 to 127 are their own RLP."""
+    assert 0 < nonce < 128
+    return "0x" + keccak(b"\xd6\x94" + bytes.fromhex(sender[2:]) + bytes([nonce])).hex()[-40:]
+
+
+def _balances(rng: random.Random, pool: Pool) -> list[int]:
+    if rng.random() < 0.1:
+        return [spread(rng, 10**33) // factor for factor in pool.factors]
+    whole, skew = 10 ** rng.uniform(-8, 13), rng.choice([0.05, 0.5, 1])
+    if pool.weights:
+        skew = 2
+    drawn = [int(whole * 10 ** (18 + rng.gauss(0, skew))) for _ in pool.tokens]
+    scales = zip(drawn, pool.factors, pool.rates, strict=True)
+    return [min(value * ONE // (factor * rate), 2**120 // factor) for value, factor, rate in scales]
+
+
+def _case(rng: random.Random, pool: Pool, balances: list[int]) -> list[int]:
+    i, j = rng.sample(range(len(balances)), 2)
+    exact_out = rng.random() < 0.5
+    held = balances[j] if exact_out else balances[i]
+    most = max(held if pool.amp else held * 3 // 10 + 2, 1)
+    amount = spread(rng, most * rng.choice([1, 1, 1, 10]))
+    if rng.random() < 0.02:
+        amount = rng.choice([0, UINT128, 2**200])
+    return [i, j, amount, int(exact_out)]
+
+
+def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
+    count, tokens = len(cases), len(balances)
+    statuses, results = np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)
+    exact_in = np.array([case[3] == 0 for case in cases])
+    _quotes(
+        ints_to_limbs(pool.live(balances), 2),
+        np.array(pool.factors, np.uint64),
+        ints_to_limbs(pool.rates, 2),
+        np.array(pool.weights or [0] * tokens, np.uint64),
+        ints_to_limbs(pool.floors or [0] * tokens, 2),
+        np.uint64(pool.amp),
+        np.uint64(pool.fee),
+        np.uint64(LEAST_TRADE),
+        np.uint64(IMBALANCE_LIMIT),
+        np.array([case[:2] for case in cases], np.int64),
+        exact_in,
+        ints_to_limbs(case[2] for case in cases),
+        statuses,
+        results,
+    )
+    done, ok = as_bits(answer[:, 0]) == 1, statuses == OK
+    same = np.where(exact_in[:, None], results == answer[:, 2], results == answer[:, 1]).all(axis=1)
+    right = (done == ok) & (same | ~ok)
+    if not right.all():
+        n = int(np.flatnonzero(~right)[0])
+        values = limbs_to_ints(results)
+        raise Mismatch(pool, balances, cases[n], int(statuses[n]), values[n], limbs_to_ints(answer[n]))
+    return Counter(
+        {
+            "swaps": count,
+            "exact in": int((ok & exact_in).sum()),
+            "exact out": int((ok & ~exact_in).sum()),
+            "refused": int((~ok).sum()),
+        }
+    )
+
+
+def _fee(rng: random.Random, least: int) -> int:
+    drawn = rng.choice([least, 3 * 10**15, _MOST_FEE, rng.randrange(least, _MOST_FEE + 1)])
+    return drawn // _FEE_UNIT * _FEE_UNIT
+
+
+def _shell(world: World, rng: random.Random, address: str, tokens: list, fee: int) -> Pool:
+    providers = [world.chain.driver("RateProvider") if rng.random() < 0.4 else NOBODY for _ in tokens]
+    return Pool(address, [token for token, _ in tokens], [each for _, each in tokens], fee, providers)
+
+
+def weighted(world: World, rng: random.Random) -> Pool:
+    tokens = _choose(world, rng, 8)
+    count = len(tokens)
+    weights, floors = random_weights(rng, count), [rng.choice([10**6, 10**6, 10**12]) for _ in tokens]
+    types = ["(string,string,uint256,uint256[],string,uint256[])", "address"]
+    address = world.deploy("WeightedPool", types, [("W", "W", count, weights, "", floors), world.vault])
+    pool = _shell(world, rng, address, tokens, _fee(rng, 10**13))
+    pool.weights, pool.floors = weights, floors
+    return world.register(rng, pool)
+
+
+def stable(world: World, rng: random.Random) -> Pool:
+    tokens = _choose(world, rng, 5)
+    amp = rng.choice([1, 2, 100, 5000, 50_000, spread(rng, 50_000)])
+    address = world.deploy(
+        "StablePool", ["(string,string,uint256,string)", "address"], [("S", "S", amp, ""), world.vault]
+    )
+    pool = _shell(world, rng, address, tokens, _fee(rng, 10**12))
+    pool.amp = amp * 1000
+    return world.register(rng, pool)
+
+
+def _choose(world: World, rng: random.Random, most: int) -> list[tuple[str, int]]:
+    """Tokens in ascending order of address, with their decimals."""
+    return [world.tokens[k] for k in sorted(rng.sample(range(len(world.tokens)), rng.randint(2, most)))]
+
+
+def _open(make: Callable[[World, random.Random], Pool]) -> Callable[[], Round]:
+    return lambda: World(make).round
+
+
+_SOURCE = "@balancer-labs/v3-* 1.0.0, solc 0.8.26"
+KINDS = ("exact in", "exact out", "refused")
+FAMILIES = [
+    Family("balancer-v3-weighted", "Balancer V3, weighted", _SOURCE, 100_000, _open(weighted), 4_000, KINDS),
+    Family("balancer-v3-stable", "Balancer V3, stable", _SOURCE, 100_000, _open(stable), 4_000, KINDS),
+]

@@ -1,0 +1,53 @@
+"""Write what the campaigns have counted into `docs/exactness.md`: `make exactness`.
+
+Only the campaigns of the first seed, 1, are shown; the numbers come from `.build/campaign/`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from exact_families import FAMILIES
+
+from engine.app.toolchain import project_root
+
+_BEGIN = "<!-- campaigns: written by make exactness -->\n"
+_END = "<!-- end of campaigns -->\n"
+
+
+def rows() -> list[str]:
+    head = "family", "bytecode", "swaps", "of which refused", "minutes", "seeds", "differences"
+    lines = [_row(*head), _row("---", "---", "--:", "--:", "--:", "---", "--:")]
+    for family in FAMILIES:
+        path = project_root() / ".build" / "campaign" / f"{family.name}.json"
+        if path.is_file():
+            lines.append(_of(family.title, family.bytecode, json.loads(path.read_text())))
+    return lines
+
+
+def _of(title: str, bytecode: str, known: dict[str, Any]) -> str:
+    counts = known["counts"]
+    refused = counts.get("refused", counts.get("reverts", 0)) + counts.get("overflow", 0)
+    swaps = f"{counts['swaps']:,}"
+    if counts["swaps"] < known["target"]:
+        swaps += f" of {known['target']:,}"
+    seeds = f"{known['seed']}–{known['seed'] + known['rounds'] - 1}"
+    minutes = f"{known['seconds'] / 60:.1f}"
+    return _row(title, bytecode, swaps, f"{refused:,}", minutes, seeds, len(known["failed"]))
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def main() -> None:
+    document = project_root() / "docs" / "exactness.md"
+    text = document.read_text()
+    before, after = text.split(_BEGIN)[0], text.split(_END)[1]
+    document.write_text(before + _BEGIN + "\n".join(rows()) + "\n" + _END + after)
+    print("\n".join(rows()))
+
+
+if __name__ == "__main__":
+    main()
