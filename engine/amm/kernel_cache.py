@@ -3,7 +3,8 @@
 numba's own cache looks only at the file a kernel is in: it would go on using machine code built from an old
 version of an imported module. Here a kernel's folder is named after a digest of its module, of every engine
 module that one imports, however far, of the compiler's version and of the processor. So an edit recompiles
-what it can reach and nothing else, and checkouts of the same sources share what they compiled.
+what it can reach and nothing else, and checkouts of the same sources share what they compiled. That goes for
+compiled functions outside the package, too, in tests and benchmarks: they contain the kernels they call.
 """
 
 from __future__ import annotations
@@ -28,13 +29,19 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(
     r"^\s*(?:from\s+(engine[\w.]*)\s+import\s+(\([^)]*\)|[^\n#]*)|import\s+(engine[\w.]+))", re.M
 )
+_BESIDE = re.compile(r"^(?:from|import)\s+(\w+)", re.M)
 _LOCATOR = "engine.amm.kernel_cache.KernelLocator"
 
 
 def imported_sources(path: Path, package: Path = _PACKAGE) -> set[Path]:
-    """The engine's source files that the one at `path` names in its import statements."""
+    """The engine's source files that the one at `path` names in its import statements; of a file outside the
+    package, also the modules beside it."""
+    text = path.read_text()
     found: set[Path] = set()
-    for module, names, plain in _IMPORT.findall(path.read_text()):
+    if not path.is_relative_to(package):
+        beside = (path.with_name(f"{module}.py") for module in _BESIDE.findall(text))
+        found.update(candidate for candidate in beside if candidate.is_file())
+    for module, names, plain in _IMPORT.findall(text):
         base = package.joinpath(*(module or plain).split(".")[1:])
         members = re.findall(r"\w+", re.sub(r"\bas\s+\w+", "", names))
         candidates = [base.with_suffix(".py"), base / "__init__.py", *(base / f"{m}.py" for m in members)]
@@ -52,7 +59,8 @@ def module_digest(path: Path, package: Path = _PACKAGE) -> str:
             waiting.append(source)
     digest = hashlib.sha256(_machine_facts())
     for source in sorted(reached):
-        digest.update(str(source.relative_to(package)).encode() + b"\0" + source.read_bytes() + b"\0")
+        name = source.relative_to(package) if source.is_relative_to(package) else source.name
+        digest.update(str(name).encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -65,11 +73,13 @@ def _machine_facts() -> bytes:
 
 @cache
 def _folder_name(path: Path) -> str:
-    return f"{'.'.join(path.relative_to(_PACKAGE).with_suffix('').parts)}-{module_digest(path)}"
+    inside = path.is_relative_to(_PACKAGE)
+    parts = path.relative_to(_PACKAGE).parts if inside else path.parts[-2:]
+    return f"{'.'.join(parts).removesuffix('.py')}-{module_digest(path)}"
 
 
 class KernelLocator(UserProvidedCacheLocator):
-    """Tells numba where a kernel of the engine is kept; other packages' functions are left to numba."""
+    """Tells numba where a kernel is kept, or a function that calls one; all others are left to numba."""
 
     def __init__(self, py_func, py_file: str):
         super().__init__(py_func, py_file)
@@ -81,7 +91,10 @@ class KernelLocator(UserProvidedCacheLocator):
 
     @classmethod
     def from_function(cls, py_func, py_file: str):
-        if not numba.config.CACHE_DIR or not Path(py_file).resolve().is_relative_to(_PACKAGE):
+        path = Path(py_file).resolve()
+        if not numba.config.CACHE_DIR or not path.is_file():
+            return None
+        if not path.is_relative_to(_PACKAGE) and not imported_sources(path):
             return None
         return super().from_function(py_func, py_file)
 

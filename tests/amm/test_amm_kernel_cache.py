@@ -71,6 +71,49 @@ def test_an_edit_changes_the_digest_of_what_depends_on_it_and_of_nothing_else(tm
     assert changed == {"amm/wide.py", "amm/curve.py", "search/size.py"}
 
 
+CALLER = """
+import numpy as np
+from numba import njit
+from engine.amm.wide import limb0, to_u256
+{also}
+
+@njit(cache=True)
+def same(value):
+    return limb0(to_u256(value)) {more}
+"""
+
+CALL = """
+import sys
+from engine.amm.kernel_cache import use_kernel_cache
+use_kernel_cache(sys.argv[1])
+sys.path.insert(0, sys.argv[2])
+import numpy as np
+import caller
+print(caller.same(np.uint64(7)), sum(caller.same.stats.cache_hits.values()))
+"""
+
+
+def test_a_compiled_caller_outside_the_package_is_keyed_by_what_it_calls(tmp_path: Path):
+    """Its machine code contains the kernel's: an edit of what it imports must reach it."""
+
+    def call() -> list[str]:
+        command = [sys.executable, "-c", CALL, str(tmp_path / "base"), str(tmp_path)]
+        root = Path(__file__).resolve().parents[2]
+        output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, timeout=300)
+        return output.stdout.split()
+
+    (tmp_path / "beside.py").write_text("from numba import njit\n\n@njit\ndef one():\n    return 1\n")
+    (tmp_path / "caller.py").write_text(CALLER.format(also="from beside import one", more="+ one()"))
+    first = call()
+    assert first[1] == "0"
+    assert call() == [first[0], "1"]
+    (tmp_path / "beside.py").write_text("from numba import njit\n\n@njit\ndef one():\n    return 2\n")
+    assert call() == [str(int(first[0]) + 1), "0"]
+    caller = tmp_path / "caller.py"
+    wide = Path(engine.amm.tick_math.__file__).with_name("wide.py")
+    assert imported_sources(caller) == {wide, tmp_path / "beside.py"}
+
+
 def test_every_way_of_importing_is_seen():
     source = Path(engine.amm.tick_math.__file__)
     names = {path.name for path in imported_sources(source)}
