@@ -79,9 +79,10 @@ def least_input_nb(quote, estimate, words, count, coin_in, coin_out, timestamp, 
     if wanted == zero:
         return np.int64(INSUFFICIENT_INPUT), zero
     guess = _guess(estimate, words, count, coin_in, coin_out, timestamp, to_float(wanted))
-    if not guess > 0.0:
-        return np.int64(INSUFFICIENT_LIQUIDITY), zero
-    high = _from_float(guess) + one
+    # Without a price in floats the search starts at one: Curve's oldest pools trade on with an empty coin.
+    high = one
+    if guess > 0.0:
+        high = _from_float(guess) + one
     step = (high >> np.uint64(_STEP_BITS)) + one
     low = zero
     verdict, status = _probe(quote, words, count, coin_in, coin_out, timestamp, high, wanted)
