@@ -6,7 +6,7 @@ BIN := .venv/bin
 FORGE = $$($(BIN)/python -c "from engine.app.toolchain import foundry_tool as t; print(t('forge'))")
 ARGS ?=
 
-.PHONY: help setup demo test test-python test-contracts lint format bench fuzz gas docs lock clean
+.PHONY: help setup demo test test-python test-contracts lint format bench fuzz exactness gas docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ format: setup ## rewrite the sources in the project's style
 fuzz: setup ## long seeded campaigns, resumable (ROUNDTRIP_CAMPAIGN_SEED, ROUNDTRIP_CAMPAIGN_MINUTES): kernels and contracts
 	$(BIN)/pytest -q -s -m campaign $(ARGS)
 	FOUNDRY_PROFILE=campaign $(FORGE) test
+
+exactness: setup ## write what the campaigns have counted into docs/exactness.md
+	@PYTHONPATH=. $(BIN)/python tests/exactness/exact_table.py
 
 bench: setup ## speed, beside peers, as JSON and tables in benchmarks/results/
 	@$(BIN)/python -m benchmarks $(ARGS)

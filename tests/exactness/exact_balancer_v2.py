@@ -18,13 +18,16 @@ from exact_build import published_code
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, UINT112, UINT256, Chain, answers, as_bits, mapping_slot, selector
 from exact_numbers import spread
-from numba import njit
+from exact_rows import quoted, word_rows
 
-from engine.amm.balancer_stable import STABLE_2021, STABLE_2022, v2_stable_nb
-from engine.amm.balancer_weighted import WEIGHTED_2021, WEIGHTED_SHORTCUTS, v2_weighted_nb
-from engine.amm.layout import OK, ints_to_limbs, limbs_to_ints
-from engine.amm.quote import store_u256_nb
-from engine.amm.wide import make_u256
+from engine.amm.balancer_stable import STABLE_2021, STABLE_2022
+from engine.amm.balancer_weighted import WEIGHTED_2021, WEIGHTED_SHORTCUTS
+from engine.amm.families.balancer_stable import StableV2
+from engine.amm.families.balancer_stable import pack_v2 as pack_stable
+from engine.amm.families.balancer_weighted import WeightedV2
+from engine.amm.families.balancer_weighted import pack_v2 as pack_weighted
+from engine.amm.families.words import Words
+from engine.amm.layout import KIND_BALANCER_V2_STABLE, KIND_BALANCER_V2_WEIGHTED, OK, limbs_to_ints
 
 STATES, SWAPS_PER_STATE = 25, 40
 ONE = 10**18
@@ -36,22 +39,6 @@ _GENERAL, _MINIMAL, _TWO_TOKENS = 0, 1, 2
 _GENERAL_SLOT, _MINIMAL_SLOT, _TWO_TOKENS_SLOT = 1, 7, 9
 _HUGE = 2**110
 NOBODY = "0x" + 40 * "0"
-
-
-# Not kept between runs: numba would not notice that what it calls has changed.
-@njit(nogil=True, error_model="numpy")
-def _quotes(balances, scaling, weights, amp, fee, version, pairs, exact_in, amounts, statuses, results):
-    for n in range(len(amounts)):
-        amount = make_u256(amounts[n, 0], amounts[n, 1], amounts[n, 2], amounts[n, 3])
-        i, j = pairs[n, 0], pairs[n, 1]
-        if amp == 0:
-            status, value = v2_weighted_nb(
-                balances, scaling, weights, fee, version, i, j, exact_in[n], amount
-            )
-        else:
-            status, value = v2_stable_nb(balances, scaling, amp, fee, version, i, j, exact_in[n], amount)
-        statuses[n] = status
-        store_u256_nb(value, results[n])
 
 
 @dataclass
@@ -74,6 +61,16 @@ class Pool:
     def scaling(self) -> list[int]:
         rates = self.rates or [ONE] * len(self.decimals)
         return [10 ** (18 - each) * rate for each, rate in zip(self.decimals, rates, strict=True)]
+
+    @property
+    def kind(self) -> int:
+        return KIND_BALANCER_V2_STABLE if self.amp else KIND_BALANCER_V2_WEIGHTED
+
+    def words(self, balances: list[int]) -> Words:
+        columns = tuple(balances), tuple(self.scaling)
+        if self.amp:
+            return pack_stable(StableV2(self.version, self.fee, (self.amp, self.amp, 0, 0), *columns))
+        return pack_weighted(WeightedV2(self.version, self.fee, *columns, tuple(self.weights)))
 
 
 def code(task: str, name: str, kind: str = "artifact") -> bytes:
@@ -225,21 +222,9 @@ def _case(rng: random.Random, pool: Pool, balances: list[int]) -> list[int]:
 
 def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
     count = len(cases)
-    statuses, results = np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)
     exact_in = np.array([case[3] == 0 for case in cases])
-    _quotes(
-        ints_to_limbs(balances, 2),
-        ints_to_limbs(pool.scaling, 2),
-        np.array(pool.weights or [0] * len(balances), np.uint64),
-        np.uint64(pool.amp),
-        np.uint64(pool.fee),
-        pool.version,
-        np.array([case[:2] for case in cases], np.int64),
-        exact_in,
-        ints_to_limbs(case[2] for case in cases),
-        statuses,
-        results,
-    )
+    pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases])
+    statuses, results = quoted(pools, np.full(count, True), exact_in, [case[2] for case in cases])
     done, ok = as_bits(answer[:, 0]) == 1, statuses == OK
     same = np.where(exact_in[:, None], results == answer[:, 2], results == answer[:, 1]).all(axis=1)
     right = (done == ok) & (same | ~ok)

@@ -19,13 +19,14 @@ from exact_build import Build, compiled, published
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, UINT128, Chain, answers, as_bits, mapping_slot, selector
 from exact_numbers import spread
-from numba import njit
+from exact_rows import quoted, word_rows
 
-from engine.amm.balancer_stable import v3_stable_nb
-from engine.amm.balancer_weighted import v3_weighted_nb
-from engine.amm.layout import OK, ints_to_limbs, limbs_to_ints
-from engine.amm.quote import store_u256_nb
-from engine.amm.wide import make_u256
+from engine.amm.families.balancer_stable import StableV3
+from engine.amm.families.balancer_stable import pack_v3 as pack_stable
+from engine.amm.families.balancer_weighted import WeightedV3
+from engine.amm.families.balancer_weighted import pack_v3 as pack_weighted
+from engine.amm.families.words import Words
+from engine.amm.layout import KIND_BALANCER_V3_STABLE, KIND_BALANCER_V3_WEIGHTED, OK, limbs_to_ints
 
 STATES, SWAPS_PER_STATE = 25, 40
 LEAST_TRADE, IMBALANCE_LIMIT = 10**6, 10_000
@@ -50,26 +51,6 @@ def build() -> Build:
     return Build("solc@0.8.26", entries, tuple(roots), optimizer_runs=1, via_ir=True)
 
 
-# Not kept between runs: numba would not notice that what it calls has changed.
-@njit(nogil=True, error_model="numpy")
-def _quotes(
-    live, factors, rates, weights, floors, amp, fee, least, limit, pairs, exact_in, amounts, statuses, results
-):
-    for n in range(len(amounts)):
-        amount = make_u256(amounts[n, 0], amounts[n, 1], amounts[n, 2], amounts[n, 3])
-        i, j = pairs[n, 0], pairs[n, 1]
-        if amp == 0:
-            status, value = v3_weighted_nb(
-                live, factors, rates, weights, floors, fee, least, i, j, exact_in[n], amount
-            )
-        else:
-            status, value = v3_stable_nb(
-                live, factors, rates, amp, fee, least, limit, i, j, exact_in[n], amount
-            )
-        statuses[n] = status
-        store_u256_nb(value, results[n])
-
-
 @dataclass
 class Pool:
     address: str
@@ -89,6 +70,18 @@ class Pool:
     def live(self, balances: list[int]) -> list[int]:
         scales = zip(balances, self.factors, self.rates, strict=True)
         return [balance * factor * rate // ONE for balance, factor, rate in scales]
+
+    @property
+    def kind(self) -> int:
+        return KIND_BALANCER_V3_STABLE if self.amp else KIND_BALANCER_V3_WEIGHTED
+
+    def words(self, balances: list[int]) -> Words:
+        live, rates, factors = tuple(self.live(balances)), tuple(self.rates), tuple(self.factors)
+        if self.amp:
+            ramp = self.amp, self.amp, 0, 0
+            return pack_stable(StableV3(LEAST_TRADE, self.fee, IMBALANCE_LIMIT, ramp, live, rates, factors))
+        columns = live, rates, tuple(self.floors), factors, tuple(self.weights)
+        return pack_weighted(WeightedV3(LEAST_TRADE, self.fee, *columns))
 
 
 class World:
@@ -209,25 +202,10 @@ def _case(rng: random.Random, pool: Pool, balances: list[int]) -> list[int]:
 
 
 def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
-    count, tokens = len(cases), len(balances)
-    statuses, results = np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)
+    count = len(cases)
     exact_in = np.array([case[3] == 0 for case in cases])
-    _quotes(
-        ints_to_limbs(pool.live(balances), 2),
-        np.array(pool.factors, np.uint64),
-        ints_to_limbs(pool.rates, 2),
-        np.array(pool.weights or [0] * tokens, np.uint64),
-        ints_to_limbs(pool.floors or [0] * tokens, 2),
-        np.uint64(pool.amp),
-        np.uint64(pool.fee),
-        np.uint64(LEAST_TRADE),
-        np.uint64(IMBALANCE_LIMIT),
-        np.array([case[:2] for case in cases], np.int64),
-        exact_in,
-        ints_to_limbs(case[2] for case in cases),
-        statuses,
-        results,
-    )
+    pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases])
+    statuses, results = quoted(pools, np.full(count, True), exact_in, [case[2] for case in cases])
     done, ok = as_bits(answer[:, 0]) == 1, statuses == OK
     same = np.where(exact_in[:, None], results == answer[:, 2], results == answer[:, 1]).all(axis=1)
     right = (done == ok) & (same | ~ok)

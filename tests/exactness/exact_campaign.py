@@ -91,7 +91,7 @@ class Progress:
 def kernels_digest() -> str:
     """What the kernels' sources were when they were compared."""
     sha = hashlib.sha256()
-    for file in sorted((project_root() / "engine" / "amm").glob("*.py")):
+    for file in sorted((project_root() / "engine" / "amm").rglob("*.py")):
         sha.update(file.name.encode() + file.read_bytes())
     return sha.hexdigest()[:12]
 

@@ -18,7 +18,7 @@ from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, UINT128, Chain, Reverted, as_bits, run_batch, selector
 from exact_ranges import Ticks, random_ranges, random_start, random_swap
 
-from engine.amm.concentrated_forks import fork_quotes_nb, fork_swaps_nb
+from engine.amm.concentrated_forks import fork_swaps_nb
 from engine.amm.layout import (
     INSUFFICIENT_LIQUIDITY,
     KIND_V3,
@@ -50,7 +50,6 @@ class Pool:
     fees: tuple[int, int]  # pips, selling token0 and selling token1
     ticks: Ticks
     rules: int = TICK_WORDS
-    plain: bool = True  # the row's own fee and the V3 entry are compared, too
 
 
 class World:
@@ -237,7 +236,7 @@ class AlgebraWorld(World):
         self.chain.call(address, "initialize(uint160)", price)
         spacing = rng.choice([1, 10, 60, 200, 500])
         self._set_spacing(address, spacing)
-        return Pool(address, (0, 0), Ticks(spacing), TICK_LIST, plain=False)
+        return Pool(address, (0, 0), Ticks(spacing), TICK_LIST)
 
     def _set_spacing(self, pool: str, spacing: int) -> None:
         if self.chain.call(pool, "tickSpacing()", returns=("int24",)) != spacing:
@@ -283,7 +282,7 @@ def _read(world: World, pool: Pool) -> PoolArrays:
     rows = pool.ticks.rows()
     assert liquidity == pool.ticks.active(tick), "our tick table is not the pool's"
     pools = allocate(1, max(len(rows), 1))
-    pools.kind[0], pools.fee_pips[0] = KIND_V3, pool.fees[0]
+    pools.kind[0], pools.rules[0], pools.fee_pips[0] = KIND_V3, pool.rules, pool.fees
     pools.sqrt_price[0], pools.liquidity[0] = int_to_limbs(price), int_to_limbs(liquidity, 2)
     pools.tick[0], pools.tick_spacing[0], pools.tick_count[0] = tick, pool.ticks.spacing, len(rows)
     if pool.rules == TICK_LIST:
@@ -316,15 +315,13 @@ class Batch:
             np.zeros((count, 3, 4), np.uint64),
         )
         sides = self.zero_for_one, self.exact_in, self.amounts, self.limits
-        if self.pool.plain:
+        if self.pool.rules == TICK_WORDS:
             swaps_nb(self.pools, self.rows, *sides, *made)
         else:
-            fork_swaps_nb(self.pools, self.rows, *self._rules(), *sides, *made)
+            fees = np.where(self.zero_for_one, *self.pool.fees).astype(np.uint32)
+            rules = np.full(count, self.pool.rules, np.uint8)
+            fork_swaps_nb(self.pools, self.rows, rules, fees, *sides, *made)
         return made
-
-    def _rules(self, chosen: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        fees = np.where(self.zero_for_one, *self.pool.fees).astype(np.uint32)[chosen]
-        return np.full(len(fees), self.pool.rules, np.uint8), fees
 
     def check_quotes(self, statuses: np.ndarray, results: np.ndarray) -> int:
         """Without a limit the quote is the swap's; running dry is INSUFFICIENT_LIQUIDITY."""
@@ -333,10 +330,7 @@ class Batch:
         count = int(free.sum())
         quoted, amounts = np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)
         sides = self.zero_for_one[free], self.exact_in[free], self.amounts[free]
-        if self.pool.plain:
-            quotes_nb(self.pools, self.rows[free], *sides, quoted, amounts)
-        else:
-            fork_quotes_nb(self.pools, self.rows[free], *self._rules(free), *sides, quoted, amounts)
+        quotes_nb(self.pools, self.rows[free], *sides, quoted, amounts)
         swapped = np.where(self.exact_in[free][:, None], results[free, 1], results[free, 0])
         expected = np.where(statuses[free] == PARTIAL, INSUFFICIENT_LIQUIDITY, statuses[free])
         wrong = (quoted != expected) | ((expected == OK) & (amounts != swapped).any(axis=1))

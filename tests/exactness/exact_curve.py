@@ -1,7 +1,7 @@
 """Curve's sUSD-type pool of four coins, the one Curve pool whose bytecode a registry has.
 
 What `exchange` really pays, the pool's balances after it, and what `get_dy` says (not always the same). The
-pool has no exact-out call.
+pool has no exact-out call: the engine's least input has to buy what is wanted, and one unit less must not.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from exact_build import published_code
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, Chain, as_bits, run_batch
 from exact_numbers import spread
+from exact_rows import quoted, word_rows
 
-from engine.amm.layout import OK, ints_to_limbs, limbs_to_ints
+from engine.amm.families.stableswap import StableSwap, pack
+from engine.amm.layout import KIND_CURVE_STABLE, OK, ints_to_limbs, limbs_to_ints
 from engine.amm.stable_invariant import STABLE_SUSD
 from engine.amm.stableswap import exchanges_nb, new_stable_pools, set_stable_pool
 
-STATES, SWAPS_PER_STATE = 50, 20
+STATES, SWAPS_PER_STATE, WANTED_PER_STATE = 50, 16, 4
 _PACKAGE, _PATH = "@setprotocol/set-protocol-v2@0.1.16", "external/abi/curve/Stableswap.json"
 _DECIMALS = (18, 6, 6, 18)
 _RATES = [10 ** (36 - each) for each in _DECIMALS]
@@ -28,6 +30,8 @@ _MOST_FEE = 5 * 10**9
 # Where this compiler keeps them: lists under the hash of their place.
 _BALANCES = int.from_bytes(keccak((2).to_bytes(32, "big")), "big")
 _A, _FEE, _ADMIN_FEE = 3, 4, 5
+
+State = tuple[list[int], int, int, int]  # balances, A, fee and admin fee
 
 
 class World:
@@ -66,15 +70,37 @@ class World:
             if number == 0:
                 self.check_written(*state)
             cases = [_case(rng, state[0]) for _ in range(SWAPS_PER_STATE)]
-            answer = run_batch(
-                self.chain, self.driver, "run(address,uint256[3][])", cases, int(self.pool, 16)
-            )
-            counts += _compare(state, cases, answer)
+            counts += _compare(state, cases, self.run(cases))
+            counts += self._least_inputs(rng, state)
         return counts
 
+    def run(self, cases: list[list[int]]) -> np.ndarray:
+        signature = "run(address,uint256[3][])"
+        return run_batch(self.chain, self.driver, signature, cases, int(self.pool, 16))
 
-def _state(rng: random.Random) -> tuple[list[int], int, int, int]:
-    """Balances, A, fee and admin fee."""
+    def _least_inputs(self, rng: random.Random, state: State) -> Counter[str]:
+        """Where the engine refuses, some input is tried, and must not buy what is wanted."""
+        pairs = [rng.sample(range(4), 2) for _ in range(WANTED_PER_STATE)]
+        wanted = [spread(rng, max(state[0][j] * 11 // 10, 1)) for _, j in pairs]
+        statuses, results = _quoted(state, pairs, wanted, False)
+        asked = []
+        for pair, status, value in zip(pairs, statuses, limbs_to_ints(results), strict=True):
+            least = value if status == OK else spread(rng, 2**110)
+            asked += [[*pair, least], [*pair, max(least - 1, 0)]]
+        answer = self.run(asked)
+        done, paid = as_bits(answer[:, 0]) & 1 != 0, limbs_to_ints(answer[:, 1])
+        for n, amount in enumerate(wanted):
+            enough, less = (done[k] and paid[k] >= amount for k in (2 * n, 2 * n + 1))
+            # For nothing at all this pool can pay a unit.
+            if enough != (statuses[n] == OK) or (less and asked[2 * n + 1][2]):
+                raise Mismatch(
+                    state, pairs[n], amount, int(statuses[n]), asked[2 * n], paid[2 * n : 2 * n + 2]
+                )
+        bought = int((statuses == OK).sum())
+        return Counter({"swaps": len(wanted), "least inputs": bought, "refused": len(wanted) - bought})
+
+
+def _state(rng: random.Random) -> State:
     kind = rng.random()
     if kind < 0.15:
         balances = [spread(rng, 10**33) for _ in _DECIMALS]
@@ -102,6 +128,12 @@ def _compare(state, cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
     pools = new_stable_pools(1)
     set_stable_pool(pools, 0, STABLE_SUSD, balances, _RATES, amp, fee, admin_fee)
     paid, done = _kernel(pools, cases, False)
+    statuses, results = _quoted(state, [case[:2] for case in cases], [case[2] for case in cases], True)
+    bought = limbs_to_ints(results)
+    for n, case in enumerate(cases):
+        # The engine never sells nothing, which this pool would let it.
+        if case[2] and ((statuses[n] == OK) != done[n] or (done[n] and bought[n] != paid[n][0])):
+            raise Mismatch("quote", state, case, int(statuses[n]), bought[n], paid[n])
     viewed, answered = _kernel(pools, cases, True)
     bits = as_bits(answer[:, 0])
     theirs = [limbs_to_ints(answer[:, k]) for k in range(1, 5)]
@@ -113,8 +145,8 @@ def _compare(state, cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
         if right and answered[n]:
             right = viewed[n][0] == theirs[1][n]
         if not right:
-            bought = [column[n] for column in theirs]
-            raise Mismatch(state, (i, j, amount), paid[n], viewed[n], int(bits[n]), bought)
+            answered_with = [column[n] for column in theirs]
+            raise Mismatch(state, (i, j, amount), paid[n], viewed[n], int(bits[n]), answered_with)
     return Counter(
         {
             "swaps": len(cases),
@@ -123,6 +155,15 @@ def _compare(state, cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
             "view differs": sum(paid[n][0] != viewed[n][0] for n in range(len(cases)) if done[n]),
         }
     )
+
+
+def _quoted(state: State, pairs: list[list[int]], amounts: list[int], exact_in: bool):
+    balances, amp, fee, admin_fee = state
+    ramp = amp, amp, 0, 0
+    pool = StableSwap(STABLE_SUSD, fee, admin_fee, ramp, 0, tuple(balances), tuple(_RATES))
+    pools = word_rows(KIND_CURVE_STABLE, [pack(pool)] * len(pairs), pairs)
+    count = len(pairs)
+    return quoted(pools, np.full(count, True), np.full(count, exact_in), amounts)
 
 
 def _kernel(pools, cases: list[list[int]], view: bool) -> tuple[list[tuple[int, int]], np.ndarray]:
@@ -144,6 +185,6 @@ def _open() -> Round:
 FAMILIES = [
     Family(
         "curve-susd", "Curve StableSwap, sUSD type", "@setprotocol/set-protocol-v2 0.1.16", 100_000, _open,
-        4_000, ("paid", "refused", "view differs"),
+        4_000, ("paid", "refused", "view differs", "least inputs"),
     )
 ]  # fmt: skip

@@ -14,9 +14,11 @@ from exact_build import Build, compiled, published
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import Chain, as_bits, run_batch
 from exact_numbers import spread
+from exact_rows import quoted, word_rows
 
-from engine.amm.layout import OK, ints_to_limbs, limbs_to_ints
-from engine.amm.solidly import FEE_DENOMINATOR, quotes_nb
+from engine.amm.families.solidly import Solidly, pack
+from engine.amm.layout import KIND_SOLIDLY, OK, limbs_to_ints
+from engine.amm.solidly import FEE_DENOMINATOR
 from engine.amm.solidly_curve import STABLE_AERODROME, VOLATILE
 
 CASES = 1_000
@@ -80,22 +82,16 @@ class World:
         return compare(cases, statuses, results, answer)
 
     def _kernel(self, cases: list[list[int]], decimals: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        count = len(cases)
+        curve = STABLE_AERODROME if self.stable else VOLATILE
+        units = 10 ** decimals[0], 10 ** decimals[1]
+        states = []
+        for reserve0, reserve1, fee, *_ in cases:
+            fees = fee % _NO_FEE, fee % _NO_FEE
+            states.append(pack(Solidly(curve, fees, FEE_DENOMINATOR, (reserve0, reserve1), units)))
         flags = np.array([case[3] for case in cases])
-        statuses, results = np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)
-        quotes_nb(
-            ints_to_limbs(side for case in cases for side in case[:2]).reshape(count, 2, 4),
-            ints_to_limbs([10**each for each in decimals] * count).reshape(count, 2, 4),
-            np.array([case[2] % _NO_FEE for case in cases], np.uint64),
-            np.full(count, FEE_DENOMINATOR, np.uint64),
-            np.full(count, STABLE_AERODROME if self.stable else VOLATILE, np.uint8),
-            flags & SELLS_0 != 0,
-            flags & EXACT_IN != 0,
-            ints_to_limbs(case[4] if case[3] & EXACT_IN else case[5] for case in cases),
-            statuses,
-            results,
-        )
-        return statuses, results
+        amounts = [case[4] if case[3] & EXACT_IN else case[5] for case in cases]
+        pools = word_rows(KIND_SOLIDLY, states, [(0, 1)] * len(cases))
+        return quoted(pools, flags & SELLS_0 != 0, flags & EXACT_IN != 0, amounts)
 
 
 def _reserves(rng: random.Random, decimals: tuple[int, int], stable: bool) -> list[int]:

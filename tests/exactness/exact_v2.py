@@ -15,37 +15,51 @@ from exact_build import npm_code
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, UINT112, Chain, as_bits, run_batch
 from exact_numbers import spread
+from exact_rows import quoted
 from numba import njit
 
-from engine.amm.constant_product import amount_in_nb, amount_out_nb, least_amount_in_nb
-from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW, ints_to_limbs
+from engine.amm.constant_product import least_amount_in_nb
+from engine.amm.layout import (
+    INSUFFICIENT_INPUT,
+    INSUFFICIENT_LIQUIDITY,
+    KIND_V2,
+    OK,
+    OVERFLOW,
+    allocate,
+    ints_to_limbs,
+)
 from engine.amm.quote import store_u256_nb
 from engine.amm.wide import make_u128, make_u256
 
 CASES = 2_000
 SELLS_0, EXACT_IN = 1, 2
 QUOTED, PAID, BETTER = 1, 2, 4
-_FEE_PIPS = np.uint32(3000)
+_FEE_PIPS = 3000
 
 
-# Not kept between runs: numba would not notice that what it calls has changed.
-@njit(nogil=True, error_model="numpy")
-def _kernel(words, statuses, results):
-    """words u64[n, 4, 4] as the driver's cases; results u64[n, 2, 4]: the quote, and the least input."""
+@njit(nogil=True, cache=True, error_model="numpy")
+def _least_inputs(words, results):
+    """words u64[n, 4, 4] as the driver's cases; results u64[n, 4]: the least input for the amount out."""
     for i in range(len(words)):
-        flags = words[i, 3, 0]
-        side = 0 if flags & np.uint64(1) else 1
+        side = 0 if words[i, 3, 0] & np.uint64(1) else 1
         given = make_u128(words[i, side, 0], words[i, side, 1])
         held = make_u128(words[i, 1 - side, 0], words[i, 1 - side, 1])
         amount = make_u256(words[i, 2, 0], words[i, 2, 1], words[i, 2, 2], words[i, 2, 3])
-        if flags & np.uint64(2):
-            status, value = amount_out_nb(amount, given, held, np.uint32(3000))
-        else:
-            status, value = amount_in_nb(amount, given, held, np.uint32(3000))
-            _, least = least_amount_in_nb(amount, given, held, np.uint32(3000))
-            store_u256_nb(least, results[i, 1])
-        statuses[i] = status
-        store_u256_nb(value, results[i, 0])
+        _, least = least_amount_in_nb(amount, given, held, np.uint32(3000))
+        store_u256_nb(least, results[i])
+
+
+def _kernel(words: np.ndarray, cases: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Statuses and quotes of the engine, and the least inputs."""
+    pools = allocate(len(cases), 1)
+    pools.kind[:], pools.fee_pips[:] = KIND_V2, _FEE_PIPS
+    pools.reserves[:] = words[:, :2, :2]
+    flags = np.array([case[3] for case in cases])
+    amounts = [case[2] for case in cases]
+    statuses, quotes = quoted(pools, flags & SELLS_0 != 0, flags & EXACT_IN != 0, amounts)
+    least = np.zeros_like(quotes)
+    _least_inputs(words, least)
+    return statuses, quotes, least
 
 
 def _case(rng: random.Random) -> list[int]:
@@ -68,24 +82,30 @@ def _case(rng: random.Random) -> list[int]:
 
 def _check(cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
     words = ints_to_limbs([value for case in cases for value in case]).reshape(-1, 4, 4)
-    statuses, results = np.zeros(len(cases), np.int64), np.zeros((len(cases), 2, 4), np.uint64)
-    _kernel(words, statuses, results)
+    statuses, quotes, least = _kernel(words, cases)
     bits = as_bits(answer[:, 0])
     exact_in = (words[:, 3, 0] & np.uint64(EXACT_IN)) != 0
     ok, over = statuses == OK, statuses == OVERFLOW
     quoted, paid, better = (bits & QUOTED) != 0, (bits & PAID) != 0, (bits & BETTER) != 0
-    same = (results[:, 0] == answer[:, 1]).all(axis=1)
+    same = (quotes == answer[:, 1]).all(axis=1)
     # The router only computes: it quotes also what the pair could not hold.
     refused = (statuses == INSUFFICIENT_INPUT) | (statuses == INSUFFICIENT_LIQUIDITY)
-    nothing = ok & exact_in & (results[:, 0] == 0).all(axis=1)
-    lower = ok & ~exact_in & ~(results[:, 1] == results[:, 0]).all(axis=1)
+    nothing = ok & exact_in & (quotes == 0).all(axis=1)
+    lower = ok & ~exact_in & ~(least == quotes).all(axis=1)
     right = (ok & quoted & same) | (over & ~paid) | (refused & ~quoted)
     right &= paid == (ok & ~nothing)
     right &= better == lower
     if not right.all():
         i = int(np.flatnonzero(~right)[0])
-        raise Mismatch(cases[i], int(statuses[i]), results[i].tolist(), int(bits[i]), answer[i].tolist())
-    _check_reserves(words, results[:, 0], answer, ok & ~nothing, exact_in)
+        raise Mismatch(
+            cases[i],
+            int(statuses[i]),
+            quotes[i].tolist(),
+            least[i].tolist(),
+            int(bits[i]),
+            answer[i].tolist(),
+        )
+    _check_reserves(words, quotes, answer, ok & ~nothing, exact_in)
     return Counter(
         {
             "swaps": len(cases),

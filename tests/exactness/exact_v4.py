@@ -35,7 +35,7 @@ class ManagerWorld(World):
         self.key = (*self.tokens, fee, spacing, NO_HOOKS)
         self.chain.call(self.driver, f"use({_KEY})", self.key)
         self.chain.call(self.manager, f"initialize({_KEY},uint160)", self.key, price)
-        return Pool(self.manager, (fee, fee), Ticks(spacing), V4, plain=False)
+        return Pool(self.manager, (fee, fee), Ticks(spacing), V4)
 
     def settle(self, rng: random.Random, pool: Pool) -> None:
         down, up = (rng.choice([0, 1, 1000, rng.randrange(_MOST_PROTOCOL_FEE + 1)]) for _ in range(2))

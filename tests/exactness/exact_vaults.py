@@ -10,9 +10,10 @@ import numpy as np
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import UINT256, Chain, as_bits, run_batch
 from exact_numbers import spread
+from exact_rows import quoted, word_rows
 
-from engine.amm.layout import OK, ints_to_limbs, limbs_to_ints
-from engine.amm.vaults import vault_quotes_nb
+from engine.amm.families.vaults import Vault, pack
+from engine.amm.layout import KIND_ERC4626, OK, limbs_to_ints
 
 CASES = 1_000
 DEPOSIT, MINT, REDEEM, WITHDRAW = range(4)
@@ -54,22 +55,17 @@ def _case(rng: random.Random) -> list[int]:
     what = rng.randrange(4)
     held = assets if what in (DEPOSIT, WITHDRAW) else supply
     amount = spread(rng, max(held, 1) * 2) if rng.random() < 0.9 else spread(rng, UINT256)
-    amount = rng.choice([0, held, held + 1]) if rng.random() < 0.05 else amount
-    return [supply, assets, min(amount, UINT256), what]
+    amount = rng.choice([1, held, held + 1]) if rng.random() < 0.05 else amount
+    return [supply, assets, min(max(amount, 1), UINT256), what]
 
 
 def _compare(cases: list[list[int]], virtual: list[int], answer: np.ndarray) -> Counter[str]:
     count = len(cases)
     what = np.array([case[3] for case in cases])
-    statuses, results = np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)
-    vault_quotes_nb(
-        ints_to_limbs(value for case in cases for value in (*case[:2], *virtual)).reshape(count, 4, 4),
-        (what == DEPOSIT) | (what == MINT),
-        (what == DEPOSIT) | (what == REDEEM),
-        ints_to_limbs(case[2] for case in cases),
-        statuses,
-        results,
-    )
+    states = [pack(Vault(*case[:2], *virtual)) for case in cases]
+    pools = word_rows(KIND_ERC4626, states, [(0, 1)] * count)
+    entering, exact_in = (what == DEPOSIT) | (what == MINT), (what == DEPOSIT) | (what == REDEEM)
+    statuses, results = quoted(pools, entering, exact_in, [case[2] for case in cases])
     done, ok = as_bits(answer[:, 0]) == 1, statuses == OK
     same = (results == answer[:, 1]).all(axis=1) & (results == answer[:, 2]).all(axis=1)
     right = (done == ok) & (same | ~ok)
