@@ -1,4 +1,4 @@
-"""The line's own work on a block: the node's JSON in, the best opportunity's calldata out."""
+"""The line's own work on a block: the node's bytes in, the best opportunity's signed bytes out."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import time
 from typing import Any
 
 import numpy as np
-import orjson
 
 from benchmarks.measure import Result, main
 from benchmarks.synthetic import Size, SyntheticMarket, count_pools
 from engine.amm.quote import quote_exact_in
-from engine.chain.logs import decode
-from engine.domain.opportunity import Opportunity
-from engine.execution.encoder import encode_stream
+from engine.chain.keys import signer_of_key
+from engine.chain.log_scanner import LogScanner
+from engine.domain.feeds import FeedQuote, FeedStatus
+from engine.domain.market import BlockRef
+from engine.domain.opportunity import Approved, Opportunity, TradingState
+from engine.execution.planner import Planner, PlanTerms
 from engine.market.market import Market
+from engine.risk.chain import RiskChain
+from engine.risk.limits import RiskLimits
+from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
 from engine.search.finder import Finder
 
 SEED = 9
-WARM_UP, BLOCKS = 10, 200
+WARM_UP, BLOCKS = 20, 300
 MAX_HOPS = 3
 LIMIT = 10
+POOLS, LOGS, TRADES = 10_000, 500, 50
 GAS_PRICE_WEI = 10**9
-STAGES = ("parse", "decode", "apply", "find", "encode")
-
-
-def _check(market: Market, found: list[Opportunity]) -> None:
-    """The quotes along each cycle are those of the applied state. Raises AssertionError."""
-    for opportunity in found:
-        last = opportunity.hops[-1]
-        row = market.pool_row[last.pool]
-        assert quote_exact_in(market.arrays, row, last.zero_for_one, last.amount_in) == last.amount_out
-        assert opportunity.gross_profit > 0
+ROUTER = "0x" + "aa" * 20
+STAGES = ("scan", "apply", "find", "assess", "plan", "sign")
+DECIDING = ("assess", "plan", "sign")
+_RESULT = b'"result":'
 
 
 class Stopwatch:
@@ -49,50 +49,112 @@ class Stopwatch:
         self._since = now
 
 
-def run_blocks() -> tuple[np.ndarray, dict[str, Any]]:
-    """Milliseconds f64[BLOCKS, stages], and what was worked on."""
-    world = SyntheticMarket(SEED, Size())
+class Desk:
+    """What stands behind the finder: risk chain, planner, signer."""
+
+    def __init__(self, market: Market, base: str):
+        self._market, self._base = market, base
+        self._chain = RiskChain(RiskLimits(token_policy="any"))
+        self._planner = Planner(ROUTER, PlanTerms(priority_fee_wei=10**8), clock=lambda: 0)
+        self._signer = signer_of_key("11" * 32)
+        self._venues = {record.venue: True for record in market.pools}
+        self._decimals = {token.address: token.decimals for token in market.tokens}
+        self._nonce = 0
+
+    def view(self, block: BlockRef) -> RiskView:
+        """Conditions at a block, which the node is asked for beside the line."""
+        return RiskView(
+            head=block,
+            trading_state=TradingState.ACTIVE,
+            venues=self._venues,
+            proven_pools=self._market.pool_row.keys(),
+            decimals=self._decimals,
+            feeds={self._base: FeedQuote(10**18, block.timestamp, FeedStatus.OK)},
+            operator_balance_wei=10**20,
+            next_base_fee_wei=GAS_PRICE_WEI,
+            priority_fee_wei=10**8,
+        )
+
+    def decide(self, found: list[Opportunity], view: RiskView, watch: Stopwatch) -> bytes:
+        """The signed transaction of the best opportunity that the risk chain lets pass."""
+        verdicts = (self._chain.assess(opportunity, view) for opportunity in found)
+        approved = next((verdict for verdict in verdicts if isinstance(verdict, Approved)), None)
+        watch.lap()
+        plan = self._planner.plan(approved, view.head) if approved else None
+        watch.lap()
+        raw = b""
+        if plan:
+            self._nonce += 1
+            fields = {
+                "type": 2,
+                "chainId": 1,
+                "nonce": self._nonce,
+                "to": plan.router,
+                "value": 0,
+                "data": "0x" + plan.calldata.hex(),
+                "gas": plan.gas_limit,
+                "maxFeePerGas": plan.max_fee_wei,
+                "maxPriorityFeePerGas": plan.priority_fee_wei,
+            }
+            raw = self._signer.sign(fields).raw
+        watch.lap()
+        return raw
+
+
+def _check(market: Market, found: list[Opportunity]) -> None:
+    """The quotes along each cycle are those of the applied state. Raises AssertionError."""
+    for opportunity in found:
+        last = opportunity.hops[-1]
+        row = market.pool_row[last.pool]
+        assert quote_exact_in(market.arrays, row, last.zero_for_one, last.amount_in) == last.amount_out
+        assert opportunity.gross_profit > 0
+
+
+def run_blocks() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Milliseconds f64[BLOCKS, stages], which blocks ended with a signature, and what was worked on."""
+    size = Size(tokens=1_500, pools=POOLS, v3_share=0.5, trades_per_block=TRADES, logs_per_block=LOGS)
+    world = SyntheticMarket(SEED, size)
     market = world.market
     finder = Finder(market, [world.base], MAX_HOPS)
     costs = GasCosts(gas_price_wei=GAS_PRICE_WEI, base_units_per_eth_wei={world.base: 1})
-    at_rest = len(finder.find(None, world.head, costs))
-    rows, logs, found_total, sized = [], 0, 0, 0
+    at_rest = finder.find(None, world.head, costs)
+    scanner, desk = LogScanner(market.pool_row), Desk(market, world.base)
+    rows, signed, changes, found_total = [], [], 0, 0
     gc.collect()
     gc.freeze()
     for n in range(WARM_UP + BLOCKS):
         block, body = world.next_block()
+        view = desk.view(block)
         gc.collect()
         gc.disable()
         watch = Stopwatch()
-        received = orjson.loads(body)["result"]
-        watch.lap()
-        decoded = decode(received, market.pool_row)
+        start = body.index(_RESULT) + len(_RESULT)
+        decoded = scanner.decode(memoryview(body)[start:-1])
         watch.lap()
         changed = market.apply(block, decoded.events)
         watch.lap()
         found = finder.find(changed, block, costs, LIMIT)
         watch.lap()
-        if found:
-            encode_stream(found[0], block.timestamp + 36, found[0].gross_profit)
-        watch.lap()
+        raw = desk.decide(found, view, watch)
         gc.enable()
         _check(market, found)
         assert not decoded.hostile
-        assert decoded.unknown == 0
+        assert len(decoded.events.kind) + decoded.unknown == LOGS
         if n >= WARM_UP:
             rows.append(watch.laps)
-            logs, found_total, sized = logs + len(received), found_total + bool(found), sized + len(found)
+            signed.append(bool(raw))
+            changes, found_total = changes + len(changed), found_total + len(found)
     gc.unfreeze()
     facts = {
         "pools": count_pools(market),
-        "candidates": finder.candidates_count,
-        "profitable_cycles_at_rest": at_rest,
+        "profitable_cycles_at_rest": len(at_rest),
         "blocks": BLOCKS,
-        "logs_per_block": logs / BLOCKS,
-        "blocks_with_opportunities": found_total,
-        "opportunities": sized,
+        "logs_per_block": LOGS,
+        "changed_pools_per_block": changes / BLOCKS,
+        "blocks_signed": sum(signed),
+        "opportunities": found_total,
     }
-    return np.array(rows), facts
+    return np.array(rows), np.array(signed), facts
 
 
 def _percentiles(times: np.ndarray) -> dict[str, float]:
@@ -100,15 +162,35 @@ def _percentiles(times: np.ndarray) -> dict[str, float]:
 
 
 def measure() -> list[Result]:
-    """Percentiles of the whole and of each stage."""
-    times, facts = run_blocks()
+    """Percentiles of the whole and of each stage; of the deciding half over the blocks that were signed."""
+    times, signed, facts = run_blocks()
     pools = sum(facts["pools"].values())
-    work = (
-        f"a block's logs as JSON to the calldata of its best opportunity: {pools:,} pools "
-        f"({facts['pools']['uniswap-v3']:,} of them V3), cycles of up to {MAX_HOPS} hops"
+    setting = (
+        f"{pools:,} pools ({facts['pools']['uniswap-v3']:,} of them V3), {LOGS} logs a block of which "
+        f"{facts['changed_pools_per_block']:.0f} change a pool that is followed, cycles up to {MAX_HOPS} hops"
     )
     stages = {stage: _percentiles(times[:, k]) for k, stage in enumerate(STAGES)}
-    return [Result("line", work, "ms", _percentiles(times.sum(axis=1)), extra={"stages": stages, **facts})]
+    deciding = times[signed][:, [STAGES.index(stage) for stage in DECIDING]].sum(axis=1)
+    return [
+        Result(
+            "line",
+            f"the bytes of a block's logs to the signed bytes of its best opportunity: {setting}",
+            "ms",
+            _percentiles(times.sum(axis=1)),
+            extra={"stages": stages, **facts},
+        ),
+        Result(
+            "decide",
+            "a ranked list of opportunities through the risk chain to a plan and its signed bytes",
+            "ms",
+            _percentiles(deciding),
+            extra={
+                "stages": {stage: stages[stage] for stage in DECIDING},
+                "blocks": BLOCKS,
+                "blocks_signed": int(signed.sum()),
+            },
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -26,12 +26,14 @@ _SHOCK_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How big a market to make, and how busy its blocks are."""
+    """How big a market to make, and how busy its blocks are: trades in pools of the market, and logs in all,
+    the others being of pools that nobody follows."""
 
     tokens: int = 600
     pools: int = 4_000
     v3_share: float = 0.4
     trades_per_block: int = 100
+    logs_per_block: int = 0
 
 
 class SyntheticMarket:
@@ -109,6 +111,8 @@ class SyntheticMarket:
         restored, self._shocked = self._shocked, set()
         rows = restored | {self._rng.choice(self._busy) for _ in range(self.size.trades_per_block)}
         logs = [log for row in sorted(rows) for log in [self._trade(row, row in restored)] if log is not None]
+        logs += [self._foreign() for _ in range(self.size.logs_per_block - len(logs))]
+        self._rng.shuffle(logs)
         for index, log in enumerate(logs):
             log |= {
                 "blockNumber": hex(number),
@@ -138,6 +142,15 @@ class SyntheticMarket:
             return None
         words = [moved.amount_in, -moved.amount_out, moved.sqrt_price_x96, moved.liquidity, moved.tick]
         return {"address": record.address, "topics": [V3_SWAP, _PARTY, _PARTY], "data": _data(words)}
+
+    def _foreign(self) -> dict:
+        """A trade in a pool outside the market."""
+        rng = self._rng
+        stranger = f"0x{rng.getrandbits(160):040x}"
+        if rng.random() < 0.5:
+            return {"address": stranger, "topics": [SYNC], "data": _data([rng.getrandbits(90) for _ in "01"])}
+        words = [rng.getrandbits(80), -rng.getrandbits(80), 1 << 96, rng.getrandbits(90), 0]
+        return {"address": stranger, "topics": [V3_SWAP, _PARTY, _PARTY], "data": _data(words)}
 
     def _move_v3(self, row: int, target: int) -> SwapResult | None:
         """A swap that stops at the target price, if the pool's known liquidity reaches there."""

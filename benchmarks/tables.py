@@ -25,15 +25,14 @@ def write_document() -> None:
 
 
 def render() -> str:
-    """One table of times, one of the line, one of gas; what has no result file is left out."""
+    """One table of times, one for each result in stages, one of gas; what has no result file is left out."""
     results = {result["name"]: result for result in stored_results()}
     gas = results.pop("gas", None)
-    line = results.pop("line", None)
+    staged = [results.pop(name) for name in list(results) if "stages" in results[name]]
     parts = []
     if results:
         parts.append(_times(list(results.values())))
-    if line:
-        parts.append(_line(line))
+    parts += [_stages(result) for result in staged]
     if gas:
         parts.append(_gas(gas))
     return "\n".join(parts)
@@ -67,14 +66,12 @@ def _row_of_machines(results: list[dict[str, Any]]) -> str:
     return "Medians; measured on " + "; ".join(dict.fromkeys(map(_machine, results))) + "."
 
 
-def _line(result: dict[str, Any]) -> str:
+def _stages(result: dict[str, Any]) -> str:
     lines = [_row("stage", "p50 ms", "p99 ms"), _row("---", "--:", "--:")]
     for stage, figures in [*result["stages"].items(), ("**all**", result["ours"])]:
         lines.append(_row(stage, figures["p50"], figures["p99"]))
-    facts = (
-        f"{_sentence(result['work'])}; {result['candidates']:,} candidates, {result['logs_per_block']:.0f} "
-        f"logs a block, {result['blocks']} blocks, opportunities in {result['blocks_with_opportunities']}."
-    )
+    signed = f"{result['blocks']} blocks, {result['blocks_signed']} with something to sign"
+    facts = f"{_sentence(result['work'])}; {signed}."
     return "\n".join([*lines, "", facts, f"Measured on {_machine(result)}.", ""])
 
 
