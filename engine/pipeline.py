@@ -26,8 +26,9 @@ from engine.domain.events import (
     PoolQuarantined,
 )
 from engine.domain.execution import Execution, Intent, Plan, SimulatedPlan
-from engine.domain.market import BlockRef, RawBlock
+from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused
+from engine.domain.pool_state import PoolState
 from engine.domain.ports import BlockSource
 from engine.market.market import Market
 from engine.risk.view import RiskView
@@ -65,14 +66,15 @@ class Line:
     """The stages between the market and the sender, chosen by the composition root.
 
     `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
-    returns their rows; `price` sets the fees a simulated plan is sent at; `execute` is None in paper mode;
-    `publish` must not block.
+    returns their rows; `refresh` reads pools whose logs say that they changed, but not how; `price` sets the
+    fees a simulated plan is sent at; `execute` is None in paper mode; `publish` must not block.
     """
 
     market: Market
     finder: CycleFinder
     conditions: Callable[[BlockRef], Coroutine[Any, Any, Conditions]]
     admit: Callable[[RawBlock], Awaitable[Sequence[int]]]
+    refresh: Callable[[BlockRef, Sequence[PoolRecord]], Awaitable[Sequence[PoolState]]]
     assess: Callable[[Opportunity, RiskView], Approved | Refused]
     plan: Callable[[Approved, BlockRef], Plan]
     simulate: Callable[[Plan, BlockRef], Awaitable[SimulatedPlan | Refused]]
@@ -110,7 +112,7 @@ class Pipeline:
         """Take one block through the line. None when the node failed before anything was decided: the market
         has the block, its changes are searched with the next one's."""
         arrived = time.perf_counter()
-        changed = self._apply(raw)
+        changed = await self._apply(raw)
         try:
             return await self._decide(raw, changed, arrived)
         except NodeError as error:
@@ -140,7 +142,7 @@ class Pipeline:
         line.publish(finished)
         return finished
 
-    def _apply(self, raw: RawBlock) -> NDArray[np.int32]:
+    async def _apply(self, raw: RawBlock) -> NDArray[np.int32]:
         """The block into the market, after unwinding what it replaces."""
         line, block = self._line, raw.block
         head = line.market.head
@@ -152,8 +154,11 @@ class Pipeline:
         known_bad = set(line.market.quarantined)
         for row, reason in decoded.hostile:
             line.market.quarantine(row, reason)
-        changed = line.market.apply(block, decoded.events)
-        for row in line.market.quarantined.keys() - known_bad:
+        touched = [line.market.pools[row] for row in sorted(decoded.touched)]
+        refreshed = await line.refresh(block, touched) if touched else ()
+        changed = line.market.apply(block, decoded.events, refreshed, decoded.touched)
+        fresh = line.market.quarantined.keys() - known_bad
+        for row in sorted({line.market.rows_of(row).start for row in fresh}):
             line.publish(PoolQuarantined(block, line.market.pools[row].key, line.market.quarantined[row]))
         depth = head.number - block.number + 1
         line.publish(BlockApplied(block, len(changed), max(depth, 0)))

@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 from engine.app.forking import deploy_on_fork, mine_on_timer, read_universe, start_fork
 from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import wait_cancelled
+from engine.app.market_feed import Progress
 from engine.app.output import progress_bar
 from engine.app.records import Records, open_records
 from engine.app.sending import open_channel
-from engine.app.session import Key, Session, open_session
+from engine.app.session import Key, Session, open_session, silent
 from engine.app.settings import Settings
 from engine.bus.bus import Bus, Subscription
 from engine.chain.keys import LocalSigner
@@ -155,16 +156,42 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
             if signer and records.journal:
                 channel = await stack.enter_async_context(open_channel(settings, signer.address))
                 key = Key(signer, records.journal, channel)
-            with progress_bar("reading the market") as tell:
+            bars = Bars(run.logger)
+            with bars:
                 opening = open_session(
-                    settings,
-                    key=key,
-                    publish=publish,
-                    observe=lambda fact, values: run.logger.warning(fact, **values),
-                    progress=tell,
+                    settings, key=key, publish=publish, observe=bars.observe, progress=bars.tell
                 )
                 session = await stack.enter_async_context(opening)
             await _follow(run, session, records, telemetry)
+
+
+class Bars:
+    """Logs what is observed, and shows a bar while the market is read: at the start and at a resync."""
+
+    def __init__(self, logger: Any):
+        self._logger = logger
+        self._stack = ExitStack()
+        self._tell: Progress = silent
+
+    def __enter__(self) -> Bars:
+        self._tell = self._stack.enter_context(progress_bar("reading the market"))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._tell = silent
+        self._stack.close()
+
+    def tell(self, what: str, done: int, total: int | None) -> None:
+        """Progress of the reading, shown where a bar is open."""
+        self._tell(what, done, total)
+
+    def observe(self, fact: str, values: dict[str, Any]) -> None:
+        """Log one fact of the connection."""
+        self._logger.warning(fact, **values)
+        if fact == "resync":
+            self.__enter__()
+        elif fact == "resynchronised":
+            self.__exit__()
 
 
 async def _follow(run: Run, session: Session, records: Records, telemetry: Telemetry) -> None:
@@ -177,7 +204,7 @@ async def _follow(run: Run, session: Session, records: Records, telemetry: Telem
         operator=session.operator,
         router=session.deployment.router,
         pools=session.market.pool_count,
-        refused_pools=len(session.refused),
+        refused_pools=len(session.feed.refused),
         ledger_restored=level.added + level.corrected,
         in_flight=len(session.sender.tracker.in_flight) if session.sender else 0,
     )

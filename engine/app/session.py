@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import stamina
+
 from engine.app.conditions import ConditionsReader, Guard
-from engine.app.loading import load
+from engine.app.market_feed import MarketFeed, Progress
 from engine.app.sending import make_bidder
 from engine.app.settings import Settings
-from engine.chain.bootstrap import bootstrap
 from engine.chain.calls import View, read_view
 from engine.chain.deployments import Deployment, check, read_manifests
-from engine.chain.discovery import discover
 from engine.chain.endpoint_set import EndpointSet, connect_all
-from engine.chain.logs import decode_creations, token_delta
+from engine.chain.logs import token_delta
 from engine.chain.registry import read_registry
 from engine.chain.source import LiveBlockSource
 from engine.chain.wire import header, quantity
@@ -25,13 +26,15 @@ from engine.domain.errors import (
     ConfigError,
     DeploymentError,
     ExecutionError,
+    GapTooWide,
     NodeError,
     NodeUnreachable,
     ReorgTooDeep,
+    UnknownParent,
 )
 from engine.domain.events import ExecutionResolved, Fact, PlanDispatched
 from engine.domain.execution import Execution, Intent, SimulatedPlan
-from engine.domain.market import BlockRef, PoolRecord, RawBlock, Venue
+from engine.domain.market import BlockRef
 from engine.domain.ports import Channel, Node, Signer
 from engine.execution.bids import Bidder
 from engine.execution.nonces import NonceLane
@@ -45,8 +48,6 @@ from engine.pipeline import Line, Pipeline
 from engine.risk.chain import RiskChain
 from engine.search.finder import Finder
 
-Progress = Callable[[str, int, int | None], None]
-_MAX_REREADS_PER_BLOCK = 20
 _OPERATOR = View.of("OPERATOR()", "address")
 
 
@@ -135,13 +136,10 @@ class Session:
     guard: Guard
     publish: Callable[[Fact], None]
     observe: Callable[[str, dict[str, Any]], None]
-    progress: Progress
+    feed: MarketFeed
     bidder: Bidder
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
-    venues: tuple[Venue, ...] = ()
-    refused: dict[str, str] = field(default_factory=dict)
-    unread: dict[str, PoolRecord] = field(default_factory=dict)
     pipeline: Pipeline | None = None
     source: LiveBlockSource | None = None
 
@@ -154,18 +152,13 @@ class Session:
                 f"the DexRegistry names {registry.router} as router but the manifest records "
                 f"{self.deployment.router}: use the current deployment"
             )
-        self.venues = registry.venues
-        pools = await self._discover(head)
-        reading = await bootstrap(self.node, pools, self.venues, head, progress=self.progress)
-        self.refused |= reading.refused
-        self.market = Market()
-        self.market.start(head)
-        load(self.market, reading)
+        self.feed.venues = registry.venues
+        self.market = await self.feed.read_all(head)
         self._build(head)
 
     async def follow(self, blocks: int | None = None) -> None:
-        """Take blocks through the line, `blocks` of them if given; reads the market anew when a reorg reaches
-        past what can be undone."""
+        """Take blocks through the line, `blocks` of them if given; reads the market anew, as often as it
+        takes, when a reorg or a gap reaches past what can be undone or caught up."""
         assert self.pipeline is not None
         assert self.source is not None
         done = 0
@@ -177,9 +170,19 @@ class Session:
                         done += 1
                         if blocks is not None and done >= blocks:
                             return
-            except ReorgTooDeep as error:
-                self.observe("resync", {"reason": str(error)})
+            except (ReorgTooDeep, GapTooWide, UnknownParent) as error:
+                await self._resynchronise(str(error))
+
+    async def _resynchronise(self, reason: str) -> None:
+        self.observe("resync", {"reason": reason})
+        started = time.perf_counter()
+        async for attempt in stamina.retry_context(
+            on=NodeError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
+        ):
+            with attempt:
                 await self.synchronise()
+        elapsed_s = round(time.perf_counter() - started, 3)
+        self.observe("resynchronised", {"pools": self.market.pool_count, "elapsed_s": elapsed_s})
 
     def _build(self, head: BlockRef) -> None:
         settings, market = self.settings, self.market
@@ -213,7 +216,8 @@ class Session:
                 market=market,
                 finder=Finder(market, bases, settings.search.max_hops),
                 conditions=reader.read,
-                admit=self._admit,
+                admit=lambda raw: self.feed.admit(market, raw),
+                refresh=self.feed.refresh,
                 assess=RiskChain(settings.risk).assess,
                 plan=planner.plan,
                 simulate=Simulator(self.node, self.operator).simulate,
@@ -233,43 +237,6 @@ class Session:
 
     async def _head(self) -> BlockRef:
         return header(await self.node.request("eth_getBlockByNumber", ["latest", False])).ref
-
-    def _tradable(self) -> set[str] | None:
-        """Tokens a pool may consist of; None when any may be traded."""
-        if self.settings.risk.token_policy == "any":
-            return None
-        return {*self.settings.risk.allowed_tokens, *self.settings.market.base_tokens}
-
-    async def _discover(self, head: BlockRef) -> list[PoolRecord]:
-        found = await discover(
-            self.node,
-            [venue for venue in self.venues if venue.enabled],
-            self.settings.market.discovery_from_block,
-            head,
-            tokens=self._tradable(),
-            progress=lambda done, total, pools: self.progress("factory blocks", done, total),
-        )
-        self.refused |= dict(found.refused)
-        return found.pools
-
-    async def _admit(self, raw: RawBlock) -> Sequence[int]:
-        """Read pools created in the block, and pools whose state was lost, as of the block."""
-        created = decode_creations(raw.logs, self.venues)
-        self.refused |= dict(created.refused)
-        tradable = self._tradable()
-        for pool in created.pools:
-            if tradable is None or tradable.issuperset(pool.tokens):
-                self.unread[pool.address] = pool
-        market = self.market
-        lost = [row for row in market.quarantined if market.tables.stale[row]][:_MAX_REREADS_PER_BLOCK]
-        wanted = [*self.unread.values(), *(market.pools[row] for row in lost)]
-        if not wanted:
-            return ()
-        # A node that fails here leaves them to the next block.
-        reading = await bootstrap(self.node, wanted, self.venues, raw.block)
-        self.unread.clear()
-        self.refused |= reading.refused
-        return load(market, reading)
 
 
 @asynccontextmanager
@@ -311,7 +278,7 @@ async def open_session(
             guard or Guard(),
             publish,
             observe,
-            progress,
+            MarketFeed(node, settings, progress),
             make_bidder(settings),
         )
         if key is not None:

@@ -75,6 +75,7 @@ class ChainSettings(Section):
 
     `requests_per_second` throttles reads of each endpoint; `timeout_s` per request. Nothing is traded on a
     block that fewer than `head_witnesses` endpoints know (or than all, where fewer are named).
+    The block to trade in is taken to come `block_interval_s` after the head.
     """
 
     chain_id: int = Field(gt=0, description="the chain the bot is meant for; another one is refused")
@@ -84,6 +85,7 @@ class ChainSettings(Section):
     requests_per_second: int = Field(default=1_000, gt=0)
     timeout_s: float = Field(default=10.0, gt=0)
     head_witnesses: int = Field(default=2, ge=1)
+    block_interval_s: int = Field(default=12, gt=0)
 
     @property
     def shown_url(self) -> str:

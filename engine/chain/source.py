@@ -12,10 +12,11 @@ from engine.chain.endpoint_set import EndpointSet
 from engine.chain.logs import CREATION_TOPICS, STATE_TOPICS
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import Header, bloom_may_contain, hash32, header, quantity
-from engine.domain.errors import NodeError, ReorgTooDeep
+from engine.domain.errors import GapTooWide, NodeError, ReorgTooDeep
 from engine.domain.market import BlockRef, RawBlock
 
 UNDO_BLOCKS = 64
+MAX_GAP_BLOCKS = 1024
 _SEGMENT_BLOCKS = 64
 
 Observer = Callable[[str, dict[str, Any]], None]
@@ -34,8 +35,8 @@ class LiveBlockSource:
     hash, filtered by `topics` (and by `addresses` where given), and checked against the header's bloom.
 
     `observer(fact, values)` hears "node_lost", "node_recovered", "gap", "stale_head" and "reorg".
-    `blocks()` raises ReorgTooDeep when the chain left `start` or the last 64 blocks behind; the market must
-    then be read again.
+    `blocks()` raises ReorgTooDeep when the chain left `start` or the last 64 blocks behind, GapTooWide when
+    more than `max_gap` blocks were missed; the market must then be read again.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class LiveBlockSource:
         addresses: Sequence[str] = (),
         poll_s: float = 0.25,
         watch_s: float = 5.0,
+        max_gap: int = MAX_GAP_BLOCKS,
         observer: Observer | None = None,
     ):
         self._node = node
@@ -59,6 +61,7 @@ class LiveBlockSource:
         ]
         self._poll_s = poll_s
         self._watch_s = watch_s
+        self._max_gap = max_gap
         self._observe = observer or (lambda fact, values: None)
 
     @property
@@ -106,7 +109,10 @@ class LiveBlockSource:
             # Older than anything we remember: a node still catching up. Nothing can be told from it.
             self._observe("stale_head", {"block": head.ref.number, "last": self.last.number})
             return
-        if head.ref.number > self.last.number + 1:
+        missed = head.ref.number - self.last.number - 1
+        if missed > self._max_gap:
+            raise GapTooWide(missed, self._max_gap)
+        if missed > 0:
             self._observe("gap", {"from_block": self.last.number + 1, "to_block": head.ref.number - 1})
         attempts = 0
         while not self._remembers(head.ref.hash):

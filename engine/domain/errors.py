@@ -11,7 +11,8 @@ RoundtripError
 │       └── RateLimited   it asks to be left alone for a while
 ├── MarketError           our picture of the pools cannot be trusted
 │   ├── UnknownParent     a block does not extend any block we still remember
-│   └── ReorgTooDeep      the undo log does not reach the common ancestor: resync
+│   ├── ReorgTooDeep      the undo log does not reach the common ancestor: resync
+│   └── GapTooWide        so many blocks were missed that reading anew is quicker: resync
 └── ExecutionError        a submission could not be made or followed
 """
 
@@ -86,6 +87,15 @@ class ReorgTooDeep(MarketError):
     def __init__(self, depth: int, limit: int):
         super().__init__(f"reorg of depth {depth} is deeper than the undo log of {limit} blocks")
         self.depth = depth
+        self.limit = limit
+
+
+class GapTooWide(MarketError):
+    """So many blocks were missed that reading the market anew is quicker than following them."""
+
+    def __init__(self, blocks: int, limit: int):
+        super().__init__(f"{blocks} blocks were missed, more than the {limit} that are caught up one by one")
+        self.blocks = blocks
         self.limit = limit
 
 
