@@ -10,10 +10,12 @@ import exact_solidly
 import exact_v2
 import exact_v4
 import exact_vaults
+import exact_weth
 from exact_campaign import Family
 
 FAMILIES: list[Family] = [
     *exact_v2.FAMILIES,
+    *exact_weth.FAMILIES,
     *exact_vaults.FAMILIES,
     *exact_solidly.FAMILIES,
     *exact_v4.FAMILIES,
