@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.amm.concentrated import highest_limit_nb, lowest_limit_nb, swap_nb
 from engine.amm.layout import KIND_V2, KIND_V3, OK, PoolArrays
-from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256
+from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_float
 from engine.search.double_double import dd_to_u256_nb
 from engine.search.joint_cycles import MAX_CYCLE_HOPS
 from engine.search.sizing import HOP_COLUMNS, optimum_nb
@@ -64,14 +64,15 @@ def _limbs_nb(amounts, position):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def apply_cycle_nb(pools, edges, hops, amounts):
-    """Move every pool of a verified cycle; `amounts` u64[hops + 1, 4] as `evaluate_nb` writes them."""
+def apply_cycle_nb(pools, edges, hops, amounts, moved):
+    """Move the pools of a verified cycle; `amounts` u64[hops + 1, 4] as `evaluate_nb` writes them.
+
+    `moved` u8[hops] is 0 for pools whose state this cannot move: they must not be used again.
+    """
     for hop in range(hops):
         sold, bought = _limbs_nb(amounts, hop), _limbs_nb(amounts, hop + 1)
         exact_in = np.bool_(hop == hops - 1)
-        if not apply_swap_nb(pools, edges[hop], sold, bought, exact_in):
-            return False
-    return True
+        moved[hop] = apply_swap_nb(pools, edges[hop], sold, bought, exact_in)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -79,17 +80,20 @@ def execute_nb(
     pools: PoolArrays,
     cycles: NDArray[np.int32],
     wanted: NDArray[np.float64],
+    least: NDArray[np.float64],
     amounts: NDArray[np.uint64],
     done: NDArray[np.uint8],
 ) -> None:
     """Carry out cycles i32[n, MAX_CYCLE_HOPS] of directed edges (-1 after the last) in order, changing `pools`.
 
     `wanted` f64[n] is what each may sell first; less is sold where the cycle's own optimum is by now smaller.
-    `amounts` u64[n, MAX_CYCLE_HOPS + 1, 4] receives the inputs and, after the last, the output; `done` u8[n]
-    is 1 for those that gained, the others were left out.
+    One that gains less than `least` f64[n] base units, or nothing, is left out. `amounts`
+    u64[n, MAX_CYCLE_HOPS + 1, 4] receives the inputs and, after the last, the output; `done` u8[n] is 1 for
+    those carried out.
     """
     state = np.zeros((MAX_CYCLE_HOPS, HOP_COLUMNS), np.float64)
     cursor = np.zeros(MAX_CYCLE_HOPS, np.int64)
+    moved = np.zeros(MAX_CYCLE_HOPS, np.uint8)
     first = np.int64(0)
     for n in range(len(cycles)):
         edges = cycles[n]
@@ -104,5 +108,7 @@ def execute_nb(
             continue
         if not evaluate_nb(pools, edges, hops, first, dd_to_u256_nb(best), amounts[n]):
             continue
-        if _limbs_nb(amounts[n], hops) > _limbs_nb(amounts[n], 0):
-            done[n] = apply_cycle_nb(pools, edges, hops, amounts[n])
+        sold, bought = _limbs_nb(amounts[n], 0), _limbs_nb(amounts[n], hops)
+        if bought > sold and to_float(bought - sold) >= least[n]:
+            apply_cycle_nb(pools, edges, hops, amounts[n], moved)
+            done[n] = 1

@@ -24,6 +24,8 @@ _MAX_ROUNDS = 8
 _MAX_CYCLES = 2_000
 _ENOUGH = 1e-5
 _LEAST_SHARE = 1e-9
+_MAX_PRUNINGS = 5
+_WORTH_PRUNING = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,17 @@ class JointPlan:
     @property
     def net_value(self) -> float:
         """After gas."""
-        return sum(cycle.value - cycle.cost for cycle in self.cycles)
+        return net_value(self.cycles)
 
     @property
     def captured(self) -> float:
         """The part of the bound that is earned before gas; 1 where there is nothing to earn."""
         return self.value / self.bound.bound if self.bound.bound > 0.0 else 1.0
+
+
+def net_value(cycles: Sequence[PlannedCycle]) -> float:
+    """What cycles earn together after their own costs."""
+    return sum(cycle.value - cycle.cost for cycle in cycles)
 
 
 # What executing a cycle over these directed edges costs, in units of base token value.
@@ -84,26 +91,46 @@ class JointPlanner:
         self._bases = np.array(sorted(solver.values), np.int32)
 
     def plan(self, pools: PoolArrays, cost: Cost = no_cost) -> JointPlan:
-        """The best set of cycles found on the state the solver has read, which must be that of `pools`."""
+        """The best set of cycles found on the state the solver has read, which must be that of `pools`; each
+        earns at least its cost."""
         bound = self.solver.solve()
+        prices = self.solver.prices.copy()
         netted = netted_plan(pools, self.solver, bound.trading)
-        state, cycles = self._carry_out(pools, bound, None, cost)
-        best = JointPlan(bound, netted, tuple(cycles))
+        cycles = self._carry_out(pools, bound, None, cost)
         if cost is not no_cost:
-            best = self._pruned(pools, best, cost)
-        self.solver.read(pools, touched_rows(cycles))
+            cycles = self._pruned(pools, cycles, cost)
+        self.solver.prices[:] = prices
+        return JointPlan(bound, netted, tuple(cycles))
+
+    def replan(self, pools: PoolArrays, cycles: Sequence[PlannedCycle], cost: Cost) -> list[PlannedCycle]:
+        """Other cycles over the pools of these, jointly sized; the given ones where those are worth no more."""
+        prices = self.solver.prices.copy()
+        better = self._pruned(pools, list(cycles), cost)
+        self.solver.prices[:] = prices
+        return better
+
+    def _pruned(self, pools: PoolArrays, best: list[PlannedCycle], cost: Cost) -> list[PlannedCycle]:
+        """Plan again over only the pools of the best cycles so far, as long as that is worth more."""
+        for _ in range(_MAX_PRUNINGS):
+            allowed = touched_rows(best)
+            if not len(allowed):
+                break
+            cycles = self._carry_out(pools, self.solver.solve(allowed), allowed, cost)
+            if net_value(cycles) <= net_value(best) * (1.0 + _WORTH_PRUNING):
+                break
+            best = cycles
         return best
 
     def _carry_out(
         self, pools: PoolArrays, bound: JointBound, rows: NDArray[np.int32] | None, cost: Cost
-    ) -> tuple[PoolArrays, list[PlannedCycle]]:
+    ) -> list[PlannedCycle]:
         """Rounds of taking apart and carrying out until nearly all of the bound is had. `solver.flows` are
-        those of `bound`; afterwards the solver holds the pools as the cycles left them."""
+        those of `bound`. Leaves the solver with the state of `pools`."""
         state = private_state(pools)
         cycles: list[PlannedCycle] = []
         left = bound
         for _ in range(_MAX_ROUNDS):
-            found = self._round(state, left, max(bound.bound * _ENOUGH, 0.0), cost)
+            found = self._round(state, left, cost)
             if not found:
                 break
             cycles += found
@@ -111,41 +138,38 @@ class JointPlanner:
             left = self.solver.solve(rows)
             if left.bound <= _ENOUGH * bound.bound:
                 break
-        return state, cycles
+        self.solver.read(pools, touched_rows(cycles))
+        return cycles
 
-    def _round(self, state: PoolArrays, bound: JointBound, least: float, cost: Cost) -> list[PlannedCycle]:
-        flows = self.solver.flows
+    def _round(self, state: PoolArrays, bound: JointBound, cost: Cost) -> list[PlannedCycle]:
+        flows, trading = self.solver.flows, bound.trading
         found = np.empty((_MAX_CYCLES, MAX_CYCLE_HOPS), np.int32)
         wanted = np.empty(_MAX_CYCLES)
         prices = np.where(bound.prices > 0.0, bound.prices, 1.0)
-        traded = float((prices[flows.sold[: bound.trading]] * flows.paid[: bound.trading]).sum())
-        worth = traded * _LEAST_SHARE
-        count = peel_nb(
-            flows, bound.trading, prices, self._bases, self.max_hops, worth, found, wanted
-        )
-        edges = self._edges(found[:count])
+        least = float((prices[flows.sold[:trading]] * flows.paid[:trading]).sum()) * _LEAST_SHARE
+        count = peel_nb(flows, trading, prices, self._bases, self.max_hops, least, found, wanted)
+        edges = 2 * flows.row[found[:count]] + self.solver.sells_token1(found[:count])
+        edges = np.where(found[:count] >= 0, edges, -1).astype(np.int32)
+        paths = [tuple(edge for edge in padded if edge >= 0) for padded in edges.tolist()]
+        costs = [cost(path) for path in paths]
+        starts = [base_row(state, path) for path in paths]
+        floors = np.array([each / self.solver.values[t] for each, t in zip(costs, starts, strict=True)])
         amounts = np.zeros((count, MAX_CYCLE_HOPS + 1, 4), np.uint64)
         done = np.zeros(count, np.uint8)
-        execute_nb(state, edges, wanted[:count], amounts, done)
-        return self._planned(state, edges, amounts, done, cost)
-
-    def _edges(self, found: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Flows' indices as directed edges."""
-        flows = self.solver.flows
-        edges = 2 * flows.row[found] + self.solver.sells_token1(found)
-        return np.where(found >= 0, edges, -1).astype(np.int32)
-
-    def _planned(self, state, edges, amounts, done, cost) -> list[PlannedCycle]:
-        values = self.solver.values
+        execute_nb(state, edges, wanted[:count], floors, amounts, done)
         flat = limbs_to_ints(amounts.reshape(-1, 4))
         planned = []
-        for n in np.flatnonzero(done):
-            path = tuple(edge for edge in edges[n].tolist() if edge >= 0)
-            start = n * (MAX_CYCLE_HOPS + 1)
-            own = tuple(flat[start : start + len(path) + 1])
-            base = int((state.token1 if path[0] & 1 else state.token0)[path[0] >> 1])
-            planned.append(PlannedCycle(path, own, (own[-1] - own[0]) * values[base], cost(path)))
+        for n in np.flatnonzero(done).tolist():
+            first = n * (MAX_CYCLE_HOPS + 1)
+            own = tuple(flat[first : first + len(paths[n]) + 1])
+            value = (own[-1] - own[0]) * self.solver.values[starts[n]]
+            planned.append(PlannedCycle(paths[n], own, value, costs[n]))
         return planned
+
+
+def base_row(pools: PoolArrays, path: Sequence[int]) -> int:
+    """The token row that a cycle starts from."""
+    return int((pools.token1 if path[0] & 1 else pools.token0)[path[0] >> 1])
 
 
 def touched_rows(cycles: Sequence[PlannedCycle]) -> NDArray[np.int32]:
