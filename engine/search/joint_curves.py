@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.amm.concentrated import cross_liquidity_nb, first_tick_index_nb
 from engine.amm.estimates import est_sqrt_price_nb
-from engine.amm.layout import KIND_V2, KIND_V3, MAX_TICK, MIN_TICK, PoolArrays
+from engine.amm.layout import FLOORED_FEE, KIND_V2, KIND_V3, MAX_TICK, MIN_TICK, TICK_LIST, PoolArrays
 from engine.amm.wide import make_u128, to_float
 
 _LIMB = 2.0**64
@@ -35,7 +35,7 @@ class Curves(NamedTuple):
     usable: NDArray[np.uint8]  # [P]
     token0: NDArray[np.int32]  # [P]
     token1: NDArray[np.int32]  # [P]
-    kept: NDArray[np.float64]  # [P] what of the input is left after the fee
+    kept: NDArray[np.float64]  # [P, 2] what is left of the input after the fee, selling token0 and token1
     price: NDArray[np.float64]  # [P]
     square: NDArray[np.float64]  # [P] the price itself
     liquidity: NDArray[np.float64]  # [P]
@@ -51,7 +51,7 @@ class Curves(NamedTuple):
 
 def allocate_curves(pool_count: int, tick_capacity: int) -> Curves:
     """Rows without a curve."""
-    floats = [np.zeros(pool_count) for _ in range(6)]
+    floats = [np.zeros((pool_count, 2)), *(np.zeros(pool_count) for _ in range(5))]
     places = [np.zeros(pool_count, np.int64) for _ in range(3)]
     tokens = [np.zeros(pool_count, np.int32) for _ in range(2)]
     ticks = [np.zeros(tick_capacity) for _ in range(2)]
@@ -65,12 +65,13 @@ def read_curves_nb(pools: PoolArrays, rows: NDArray[np.int32], curves: Curves) -
         curves.usable[row] = 0
         curves.token0[row] = pools.token0[row]
         curves.token1[row] = pools.token1[row]
-        curves.kept[row] = 1.0 - np.float64(pools.fee_pips[row]) * 1e-6
-        if pools.token0[row] == pools.token1[row]:
+        for d in range(2):
+            curves.kept[row, d] = 1.0 - np.float64(pools.fee_pips[row, d]) * 1e-6
+        if pools.token0[row] == pools.token1[row] or not curves.kept[row].min() > 0.0:
             continue
-        if pools.kind[row] == KIND_V2:
+        if pools.kind[row] == KIND_V2 and pools.rules[row] != FLOORED_FEE:
             _read_v2_nb(pools, row, curves)
-        elif pools.kind[row] == KIND_V3:
+        elif pools.kind[row] == KIND_V3 and pools.rules[row] != TICK_LIST:
             _read_v3_nb(pools, row, curves)
 
 
@@ -136,49 +137,6 @@ def liquidity_below_nb(curves, row, place):
     return curves.above[place - 1]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def sell0_to_nb(curves, row, target):
-    """(token0 paid, token1 got, liquidity at the end) for bringing the square-root price down to `target`, or
-    as far as the curve is known."""
-    price, place = curves.price[row], curves.at[row]
-    kept, first = curves.kept[row], curves.first[row]
-    target = max(target, curves.low[row])
-    paid, got, liquidity = 0.0, 0.0, 0.0
-    while price > target:
-        liquidity = liquidity_below_nb(curves, row, place)
-        end = target
-        if place > first and curves.stop[place - 1] > target:
-            end = min(curves.stop[place - 1], price)
-        paid += liquidity * ((price - end) / (price * end))
-        got += liquidity * (price - end)
-        if end == target:
-            break
-        price = end
-        place -= 1
-    return paid / kept, got, liquidity
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def sell1_to_nb(curves, row, target):
-    """(token1 paid, token0 got, liquidity at the end) for bringing the square-root price up to `target`."""
-    price, place = curves.price[row], curves.at[row]
-    kept, last = curves.kept[row], curves.last[row]
-    target = min(target, curves.high[row])
-    paid, got, liquidity = 0.0, 0.0, 0.0
-    while price < target:
-        liquidity = liquidity_below_nb(curves, row, place)
-        end = target
-        if place < last and curves.stop[place] < target:
-            end = max(curves.stop[place], price)
-        paid += liquidity * (end - price)
-        got += liquidity * ((end - price) / (price * end))
-        if end == target:
-            break
-        price = end
-        place += 1
-    return paid / kept, got, liquidity
-
-
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def best_trade_nb(curves, row, price0, price1):
     """(direction, paid, got, weight, gain) of the pool's best trade at these token prices.
@@ -189,7 +147,7 @@ def best_trade_nb(curves, row, price0, price1):
     p0 L (e - s) (t^2 - s e) / (s e t^2) selling token1.
     """
     wanted = price0 / price1
-    kept, square = curves.kept[row], curves.square[row]
+    kept, kept1, square = curves.kept[row, 0], curves.kept[row, 1], curves.square[row]
     paid, got, gain, liquidity = 0.0, 0.0, 0.0, 0.0
     if square * kept > wanted:
         goal = wanted / kept
@@ -210,8 +168,8 @@ def best_trade_nb(curves, row, price0, price1):
             place -= 1
         weight = 0.5 * liquidity * target * price1 if target > curves.low[row] else 0.0
         return 0, paid / kept, got, weight, gain * price1
-    if square < wanted * kept:
-        goal = wanted * kept
+    if square < wanted * kept1:
+        goal = wanted * kept1
         price, place, last = curves.price[row], curves.at[row], curves.last[row]
         target = min(math.sqrt(goal), curves.high[row])
         while price < target:
@@ -228,7 +186,7 @@ def best_trade_nb(curves, row, price0, price1):
             price = end
             place += 1
         weight = 0.5 * liquidity / target * price0 if target < curves.high[row] else 0.0
-        return 1, paid / kept, got, weight, gain * price0
+        return 1, paid / kept1, got, weight, gain * price0
     return -1, 0.0, 0.0, 0.0, 0.0
 
 
@@ -236,7 +194,7 @@ def best_trade_nb(curves, row, price0, price1):
 def got_for_nb(curves, row, d, paid):
     """(what of `paid` the known curve takes, what it gives for it), selling token0 when d == 0."""
     price, place = curves.price[row], curves.at[row]
-    kept = curves.kept[row]
+    kept = curves.kept[row, d]
     left, got = paid * kept, 0.0
     edge = curves.low[row] if d == 0 else curves.high[row]
     while left > 0.0 and price != edge:
@@ -282,7 +240,7 @@ def paid_for_nb(curves, row, d, got):
         if left < room:
             end = price - left / liquidity if d == 0 else price / (1.0 - left * price / liquidity)
             paid += left / (price * end) if d == 0 else left * price * end
-            return paid / curves.kept[row]
+            return paid / curves.kept[row, d]
         if room > 0.0:
             paid += room / (price * stop) if d == 0 else room * price * stop
         left -= room
@@ -290,4 +248,4 @@ def paid_for_nb(curves, row, d, got):
             break
         price = stop
         place += -1 if d == 0 else 1
-    return paid / curves.kept[row] if left <= 0.0 else np.inf
+    return paid / curves.kept[row, d] if left <= 0.0 else np.inf

@@ -23,6 +23,8 @@ from engine.search.joint_curves import best_trade_nb
 from engine.search.joint_laplacian import System, allocate_system, solve_nb
 
 _LONGEST_STEP = 2.0
+# Keeps a group of tokens that nothing ties to the rest from leaping.
+_DAMPING = 0.25
 _ARMIJO = 1e-4
 _HALVINGS = 30
 _IDLE = 1e-9
@@ -82,7 +84,7 @@ def trades_nb(curves, rows, prices, flows, most):
     for row in rows:
         price0, price1 = prices[token0[row]], prices[token1[row]]
         there = square[row] * price1
-        if usable[row] == 0 or (there * kept[row] <= price0 and there >= price0 * kept[row]):
+        if usable[row] == 0 or (there * kept[row, 0] <= price0 and there >= price0 * kept[row, 1]):
             continue
         d, paid, got, weight, gain = best_trade_nb(curves, row, price0, price1)
         if d < 0:
@@ -138,7 +140,7 @@ def _set_up_nb(flows, count, prices, floor, work):
                     place = free
                     work.token[free] = t
                     system.right[free] = -prices[t] * flows.surplus[t]
-                    system.diagonal[free] = abs(system.right[free]) * 1e-3
+                    system.diagonal[free] = abs(system.right[free]) * _DAMPING
                     free += 1
                 work.place[t] = place
             if place >= 0:

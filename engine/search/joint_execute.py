@@ -10,8 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.amm.concentrated import highest_limit_nb, lowest_limit_nb, swap_nb
-from engine.amm.layout import KIND_V2, KIND_V3, OK, PoolArrays
+from engine.amm.concentrated import highest_limit_nb, lowest_limit_nb
+from engine.amm.concentrated_forks import fork_swap_nb
+from engine.amm.layout import FLOORED_FEE, KIND_V2, KIND_V3, OK, TICK_LIST, PoolArrays
 from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_float
 from engine.search.double_double import dd_to_u256_nb
 from engine.search.joint_cycles import MAX_CYCLE_HOPS
@@ -36,7 +37,7 @@ def apply_swap_nb(pools, edge, amount_in, amount_out, exact_in):
     """Move the pool of a directed edge (V2- or V3-shaped) through a swap of these U256 amounts; False, and
     nothing moved, when the pool does not oblige."""
     row, zero_for_one = edge >> 1, (edge & 1) == 0
-    if pools.kind[row] == KIND_V2:
+    if pools.kind[row] == KIND_V2 and pools.rules[row] != FLOORED_FEE:
         d = edge & 1
         reserves = pools.reserves
         held = make_u256(reserves[row, d, 0], reserves[row, d, 1], _ZERO, _ZERO) + amount_in
@@ -44,11 +45,14 @@ def apply_swap_nb(pools, edge, amount_in, amount_out, exact_in):
         reserves[row, d, 0], reserves[row, d, 1] = limb0(held), limb1(held)
         reserves[row, 1 - d, 0], reserves[row, 1 - d, 1] = limb0(left), limb1(left)
         return True
-    if pools.kind[row] != KIND_V3:
+    if pools.kind[row] != KIND_V3 or pools.rules[row] == TICK_LIST:
         return False
     limit = lowest_limit_nb() if zero_for_one else highest_limit_nb()
     amount = amount_in if exact_in else amount_out
-    status, _, _, price, liquidity, tick = swap_nb(pools, row, zero_for_one, amount, exact_in, limit)
+    rules, fee_pips = pools.rules[row], pools.fee_pips[row, edge & 1]
+    status, _, _, price, liquidity, tick = fork_swap_nb(
+        pools, row, rules, fee_pips, zero_for_one, amount, exact_in, limit
+    )
     if status != OK:
         return False
     pools.sqrt_price[row, 0], pools.sqrt_price[row, 1] = limb0(price), limb1(price)

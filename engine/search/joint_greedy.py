@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays, ints_to_limbs
 from engine.domain.market import BlockRef, PoolRecord, Token
-from engine.domain.opportunity import Opportunity
+from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.finder import Finder
@@ -42,15 +42,27 @@ class Rehearsal:
         arrays = private_state(market.arrays)
         return cls(market.tokens, market.pools, market.token_row, market.pool_row, arrays)
 
+    def token_in(self, edge: int) -> str:
+        """Address of the token that a directed edge sells."""
+        side = self.arrays.token1 if edge & 1 else self.arrays.token0
+        return self.tokens[side[edge >> 1]].address
+
     def edges(self, opportunity: Opportunity) -> tuple[int, ...]:
         """Its directed edges."""
-        return tuple(2 * self.pool_row[hop.pool] + (0 if hop.zero_for_one else 1) for hop in opportunity.hops)
+        return tuple(self._edge(hop) for hop in opportunity.hops)
+
+    def _edge(self, hop: Hop) -> int:
+        row = self.pool_row[hop.pool]
+        pair = tuple(sorted((self.token_row[hop.token_in], self.token_row[hop.token_out])))
+        while tuple(sorted((int(self.arrays.token0[row]), int(self.arrays.token1[row])))) != pair:
+            row += 1
+        return 2 * row + (0 if hop.zero_for_one else 1)
 
     def carry_out(self, edges: Sequence[int], amounts: Sequence[int]) -> NDArray[np.int32]:
         """Move the pools of a verified cycle; returns their rows."""
         moved = np.zeros(len(edges), np.uint8)
         apply_cycle_nb(self.arrays, np.array(edges, np.int32), len(edges), ints_to_limbs(amounts), moved)
-        self.spent |= {self.pools[edges[hop] >> 1].address for hop in np.flatnonzero(moved == 0).tolist()}
+        self.spent |= {self.pools[edges[hop] >> 1].key for hop in np.flatnonzero(moved == 0).tolist()}
         return np.array(sorted(edge >> 1 for edge in edges), np.int32)
 
 

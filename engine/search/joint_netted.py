@@ -13,7 +13,10 @@ import numpy as np
 
 from engine.amm.layout import OK, PoolArrays, ints_to_limbs, limbs_to_ints
 from engine.amm.quote import QuoteRefused, quote_exact_in, quote_exact_out, quotes_nb
+from engine.search.joint_dual import Flows
 from engine.search.joint_solver import JointSolver
+
+_MARGIN = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,14 @@ def netted_plan(pools: PoolArrays, solver: JointSolver, trading: int) -> NettedP
     count = int(trading)
     edges = (2 * flows.row[:count] + solver.sells_token1(np.arange(count, dtype=np.int32))).tolist()
     sold, bought = flows.sold[:count].tolist(), flows.bought[:count].tolist()
-    paid = [int(amount) for amount in flows.paid[:count].tolist()]
+    # A trade to the end of what is known of a pool must not pass it for a rounding's sake.
+    shares = np.where(flows.weight[:count] > 0.0, 1.0, 1.0 - _MARGIN)
+    paid = [int(amount) for amount in (shares * flows.paid[:count]).tolist()]
     got = _outputs(pools, edges, paid)
     balance: dict[int, int] = {}
     settling = [(int(k), int(t)) for k, t in solver.settling]
+    # Where a token is left over, the pool that settles it took all it could.
+    ends = {k: int(flows.paid[k] * (1.0 - _MARGIN)) for k, t in settling if _is_left(flows, k, t)}
     for k in {k for k, _ in settling}:
         paid[k] = got[k] = 0
     for k in range(count):
@@ -49,6 +56,7 @@ def netted_plan(pools: PoolArrays, solver: JointSolver, trading: int) -> NettedP
         row, zero_for_one = edges[k] >> 1, edges[k] & 1 == 0
         try:
             if sold[k] == token and there > 0:
+                there = min(there, ends.get(k, there))
                 paid[k], got[k] = there, quote_exact_in(pools, row, zero_for_one, there)
             elif bought[k] == token and there < 0:
                 paid[k], got[k] = quote_exact_out(pools, row, zero_for_one, -there), -there
@@ -67,6 +75,10 @@ def netted_plan(pools: PoolArrays, solver: JointSolver, trading: int) -> NettedP
     leftover = {token: amount for token, amount in balance.items() if token not in solver.values and amount}
     value = sum(amount * solver.values[token] for token, amount in surplus.items())
     return NettedPlan(swaps, surplus, leftover, value)
+
+
+def _is_left(flows: Flows, k: int, token: int) -> bool:
+    return bool(flows.weight[k] == 0.0 or flows.surplus[token] > _MARGIN * flows.paid[k])
 
 
 def _outputs(pools: PoolArrays, edges: list[int], paid: list[int]) -> list[int]:

@@ -147,7 +147,12 @@ class JointPlanner:
         wanted = np.empty(_MAX_CYCLES)
         prices = np.where(bound.prices > 0.0, bound.prices, 1.0)
         least = float((prices[flows.sold[:trading]] * flows.paid[:trading]).sum()) * _LEAST_SHARE
-        count = peel_nb(flows, trading, prices, self._bases, self.max_hops, least, found, wanted)
+        # Gains are worth most in the base tokens that are at their value; others only where a cycle meets none.
+        at_value = self._bases[prices[self._bases] <= self.solver.floor[self._bases] * (1.0 + 1e-9)]
+        count = 0
+        for bases in (at_value, self._bases):
+            room = (found[count:], wanted[count:])
+            count += peel_nb(flows, trading, prices, bases, self.max_hops, least, *room)
         edges = 2 * flows.row[found[:count]] + self.solver.sells_token1(found[:count])
         edges = np.where(found[:count] >= 0, edges, -1).astype(np.int32)
         paths = [tuple(edge for edge in padded if edge >= 0) for padded in edges.tolist()]

@@ -36,7 +36,7 @@ def _tree_nb(flows, count, is_root, parent, chosen):
     for k in np.argsort(-flows.weight[:count]):
         chosen[k] = 0
         a, b = _root_of(parent, flows.sold[k]), _root_of(parent, flows.bought[k])
-        if a != b and flows.weight[k] > 0.0:
+        if a != b:
             parent[a] = b
             chosen[k] = 1
     return first

@@ -17,6 +17,7 @@ from engine.search.joint_primal import balance_nb
 # Prices beyond these come from pools that hold next to nothing of one token.
 _LEAST_PRICE, _GREATEST_PRICE = 1e-150, 1e150
 _BALANCED = 1e-5
+_WELL_BALANCED = 1e-9
 _WELL_CERTIFIED = 1e-7
 _MAX_STEPS = 200
 
@@ -98,24 +99,26 @@ class JointSolver:
         """
         rows = self._rows if rows is None else rows
         rows = rows[np.argsort(-self._curves.liquidity[rows])]
-        found = self._descend(rows, most)
+        found = self._descend(rows, most, _BALANCED)
+        if found.gap > _WELL_CERTIFIED:
+            found = self._descend(rows, most, _WELL_BALANCED)
         if found.gap > _WELL_CERTIFIED:
             # Start anew: the last prices led into a corner.
-            warm = self.prices.copy()
+            before = self.prices.copy()
             self.prices[:] = 0.0
-            again = self._descend(rows, most)
-            if again.bound > found.bound:
-                self.prices[:] = warm
-                again = self._descend(rows, most)
+            again = self._descend(rows, most, _WELL_BALANCED)
+            if again.gap > found.gap:
+                self.prices[:] = before
+                again = self._descend(rows, most, _WELL_BALANCED)
             found = again
         return found
 
-    def _descend(self, rows: NDArray[np.int32], most: int) -> JointBound:
+    def _descend(self, rows: NDArray[np.int32], most: int, balanced: float) -> JointBound:
         price_tokens_nb(self._curves, self._rows, self.floor, self.prices)
         rows = rows[_priced_nb(self._curves, rows, self.prices)]
         prices = np.where(self.prices > 0.0, self.prices, 1.0)
         bound, trading, steps, _ = minimise_nb(
-            self._curves, rows, self.floor, prices, self._flows, self._scratch, _BALANCED, most
+            self._curves, rows, self.floor, prices, self._flows, self._scratch, balanced, most
         )
         reached, short, self._settled = balance_nb(
             self._curves, self._flows, trading, self.floor, prices, self._order
