@@ -88,7 +88,7 @@ def execute_nb(
     amounts: NDArray[np.uint64],
     done: NDArray[np.uint8],
 ) -> None:
-    """Carry out cycles i32[n, MAX_CYCLE_HOPS] of directed edges (-1 after the last) in order, changing `pools`.
+    """Carry out cycles i32[n, MAX_CYCLE_HOPS] of directed edges (-1 after the last), moving `pools`.
 
     `wanted` f64[n] is what each may sell first; less is sold where the cycle's own optimum is by now smaller.
     One that gains less than `least` f64[n] base units, or nothing, is left out. `amounts`
@@ -105,7 +105,7 @@ def execute_nb(
         while hops < MAX_CYCLE_HOPS and edges[hops] >= 0:
             hops += 1
         done[n] = 0
-        best = optimum_nb(pools, edges, hops, state, cursor)
+        best, _ = optimum_nb(pools, edges, hops, state, cursor)
         if best[0] > wanted[n]:
             best = (wanted[n], 0.0)
         if not best[0] >= 1.0:

@@ -96,7 +96,7 @@ def repeat_best(
         best = max(known.values(), key=lambda one: _worth(costs, one, one.net_profit), default=None)
         if best is None or _worth(costs, best, best.net_profit) <= 0.0:
             break
-        amounts = (best.amount_in, *(hop.amount_out for hop in best.hops))
+        amounts = (*(hop.amount_in for hop in best.hops), best.amount_out)
         edges = rehearsal.edges(best)
         rows = rehearsal.carry_out(edges, amounts)
         touched = set(best.pools)

@@ -1,9 +1,9 @@
 """From the joint optimum to cycles that can be carried out: sized, exact, and worth their gas.
 
-The optimal trades are taken apart into cycles through base tokens. These are carried out one after another on
-a private copy of the exact state, each sized anew where the ones before it left less; what is then still to be
-had is found by solving again from there. With gas, cycles that don't pay for it are left out, and their pools
-with them, and the optimum is sought again over the pools that remain.
+The optimal trades are taken apart into cycles through base tokens. These are carried out one after another
+on a private copy of the exact state, each sized anew where the ones before it left less; what is then still
+to be had is found by solving again from there. With gas, cycles that don't pay for it are left out, and their
+pools with them, and the optimum is sought again over the pools that remain.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WORTH_PRUNING = 1e-4
 @dataclass(frozen=True, slots=True)
 class PlannedCycle:
     """One cycle of a plan: directed edges, and what each hop takes in, the cycle's output last; exact on the
-    state the cycles before it left. `value` is its profit and `cost` its gas, in units of base token value."""
+    state the cycles before it left. `value` is its profit, `cost` its gas, in units of base token value."""
 
     edges: tuple[int, ...]
     amounts: tuple[int, ...]
@@ -103,7 +103,7 @@ class JointPlanner:
         return JointPlan(bound, netted, tuple(cycles))
 
     def replan(self, pools: PoolArrays, cycles: Sequence[PlannedCycle], cost: Cost) -> list[PlannedCycle]:
-        """Other cycles over the pools of these, jointly sized; the given ones where those are worth no more."""
+        """Other cycles over the pools of these, jointly sized; the same where others are worth no more."""
         prices = self.solver.prices.copy()
         better = self._pruned(pools, list(cycles), cost)
         self.solver.prices[:] = prices
@@ -147,7 +147,7 @@ class JointPlanner:
         wanted = np.empty(_MAX_CYCLES)
         prices = np.where(bound.prices > 0.0, bound.prices, 1.0)
         least = float((prices[flows.sold[:trading]] * flows.paid[:trading]).sum()) * _LEAST_SHARE
-        # Gains are worth most in the base tokens that are at their value; others only where a cycle meets none.
+        # Gains are worth most in the base tokens at their value; others serve cycles that meet none of them.
         at_value = self._bases[prices[self._bases] <= self.solver.floor[self._bases] * (1.0 + 1e-9)]
         count = 0
         for bases in (at_value, self._bases):

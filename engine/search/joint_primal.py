@@ -65,8 +65,8 @@ def balance_nb(curves, flows, count, floor, prices, order):
     """Change the first `count` flows so that only base tokens at their floor price keep a surplus.
 
     Returns (value of what is left of the base tokens, greatest shortage by value, tokens settled). The
-    shortage is nought but for rounding, unless a pool's known curve ended. `order` i32[tokens, 2] receives the
-    flow that settled each token, and the token, in the order they were settled: no later one changes it.
+    shortage is nought but for rounding, unless a pool's known curve ended. `order` i32[tokens, 2] receives
+    the flow that settled each token, and the token, in the order they were settled: no later one changes it.
     """
     tokens = len(prices)
     is_root = np.zeros(tokens, np.uint8)

@@ -1,4 +1,4 @@
-"""The certified optimum over all pools at once: an upper bound, token prices, and trades that nearly reach it."""
+"""The certified optimum over all pools: an upper bound, token prices, and trades that nearly reach it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class JointSolver:
     """
 
     def __init__(self, pools: PoolArrays, pool_count: int, token_count: int, values: Mapping[int, float]):
-        """`values`: what one base unit of each base token (by row) is worth, all positive, in any one unit."""
+        """`values`: what a base unit of each base token (by row) is worth, all positive, in any one unit."""
         self.values = dict(values)
         self.floor = np.zeros(token_count)
         for token, value in values.items():
@@ -77,7 +77,7 @@ class JointSolver:
 
     @property
     def settling(self) -> NDArray[np.int32]:
-        """The flow that settles a token, and the token, i32[n, 2]: settled in this order, no token is short."""
+        """The flow that settles a token, and the token, i32[n, 2]; settled in this order, none is short."""
         return self._order[: self._settled]
 
     def sells_token1(self, flows: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -141,7 +141,7 @@ def _priced_nb(curves, rows, prices):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def price_tokens_nb(curves, rows, floor, prices):
-    """Give every token without a price that of its deepest pool with a priced token, outwards from the bases."""
+    """Give tokens without a price that of their deepest pool with a priced one, outwards from the bases."""
     depth = np.zeros(len(prices))
     offer = np.zeros(len(prices))
     for t in range(len(prices)):

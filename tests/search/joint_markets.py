@@ -36,9 +36,7 @@ class MarketMaker:
 
     def v2(self, a: int, b: int, reserve_a: int, reserve_b: int, fee: int = 3_000) -> int:
         """A V2 pool of tokens `a` < `b`; returns its row."""
-        record = PoolRecord(
-            pool(len(self.market.pools)), Protocol.UNISWAP_V2, "", (token(a), token(b)), fee
-        )
+        record = PoolRecord(pool(len(self.market.pools)), Protocol.UNISWAP_V2, "", (token(a), token(b)), fee)
         row = self.market.add_pool(record)
         self.market.set_v2(row, reserve_a, reserve_b)
         return row
