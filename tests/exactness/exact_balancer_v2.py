@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from eth_abi import encode
 from eth_utils import keccak
 from exact_build import published_code
 from exact_campaign import Family, Mismatch, Round
-from exact_chain import OWNER, UINT112, UINT256, Chain, answers, as_bits, mapping_slot, selector
+from exact_chain import OWNER, UINT112, UINT256, Chain, as_bits, mapping_slot, run_batch
 from exact_numbers import spread
 from exact_rows import quoted, word_rows
 
@@ -134,10 +133,10 @@ class World:
         assert list(read) == balances, (pool, list(read), balances)
 
     def run(self, pool: Pool, cases: list[list[int]]) -> np.ndarray:
-        types = ["address", "bytes32", "address[]", "uint256[4][]"]
-        data = encode(types, [self.vault, pool.pool_id, pool.assets, cases])
         signature = "run(address,bytes32,address[],uint256[4][])"
-        return answers(self.chain.raw(self.driver, selector(signature) + data), len(cases))
+        words = int(self.vault, 16), int.from_bytes(pool.pool_id, "big")
+        assets = [int(asset, 16) for asset in pool.assets]
+        return run_batch(self.chain, self.driver, signature, cases, *words, assets)
 
     def round(self, seed: int) -> Counter[str]:
         rng = random.Random(seed)
@@ -338,16 +337,16 @@ def _open(make: Callable[[World, random.Random], Pool]) -> Callable[[], Round]:
     return lambda: World(make).round
 
 
-def _family(name: str, title: str, make: Callable[[World, random.Random], Pool]) -> Family:
+def _family(name: str, title: str, kernels: str, make: Callable[[World, random.Random], Pool]) -> Family:
     source = "@balancer-labs/v2-deployments 3.2.0"
     kinds = ("exact in", "exact out", "refused")
-    return Family(name, f"Balancer V2, {title}", source, 100_000, _open(make), 4_000, kinds)
+    return Family(name, f"Balancer V2, {title}", source, kernels, 100_000, _open(make), 4_000, kinds)
 
 
 FAMILIES = [
-    _family("balancer-v2-weighted-2021", "weighted of 2021", weighted_2021),
-    _family("balancer-v2-weighted", "weighted of 2023", weighted_v3),
-    _family("balancer-v2-stable-2021", "stable of 2021", stable_2021),
-    _family("balancer-v2-stable", "stable of 2022", stable_v2),
-    _family("balancer-v2-composable", "composable stable of 2023", composable),
+    _family("balancer-v2-weighted-2021", "weighted of 2021", "families.balancer_weighted", weighted_2021),
+    _family("balancer-v2-weighted", "weighted of 2023", "families.balancer_weighted", weighted_v3),
+    _family("balancer-v2-stable-2021", "stable of 2021", "families.balancer_stable", stable_2021),
+    _family("balancer-v2-stable", "stable of 2022", "families.balancer_stable", stable_v2),
+    _family("balancer-v2-composable", "composable stable of 2023", "families.balancer_stable", composable),
 ]

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from eth_abi import encode
 from eth_utils import keccak
 from exact_balancer_v2 import NOBODY, ONE, random_weights, token_shelf
 from exact_build import Build, compiled, published
 from exact_campaign import Family, Mismatch, Round
-from exact_chain import OWNER, UINT128, Chain, answers, as_bits, mapping_slot, selector
+from exact_chain import OWNER, UINT128, Chain, as_bits, mapping_slot, run_batch
 from exact_numbers import spread
 from exact_rows import quoted, word_rows
 
@@ -143,9 +142,9 @@ class World:
         assert (list(raw), list(live)) == (balances, pool.live(balances)), pool
 
     def run(self, pool: Pool, cases: list[list[int]]) -> np.ndarray:
-        data = encode(["address", "address[]", "uint256[4][]"], [pool.address, pool.tokens, cases])
         signature = "run(address,address[],uint256[4][])"
-        return answers(self.chain.raw(self.driver, selector(signature) + data), len(cases))
+        tokens = [int(token, 16) for token in pool.tokens]
+        return run_batch(self.chain, self.driver, signature, cases, int(pool.address, 16), tokens)
 
     def round(self, seed: int) -> Counter[str]:
         rng = random.Random(seed)
@@ -267,6 +266,24 @@ def _open(make: Callable[[World, random.Random], Pool]) -> Callable[[], Round]:
 _SOURCE = "@balancer-labs/v3-* 1.0.0, solc 0.8.26"
 KINDS = ("exact in", "exact out", "refused")
 FAMILIES = [
-    Family("balancer-v3-weighted", "Balancer V3, weighted", _SOURCE, 100_000, _open(weighted), 4_000, KINDS),
-    Family("balancer-v3-stable", "Balancer V3, stable", _SOURCE, 100_000, _open(stable), 4_000, KINDS),
+    Family(
+        "balancer-v3-weighted",
+        "Balancer V3, weighted",
+        _SOURCE,
+        "families.balancer_weighted",
+        100_000,
+        _open(weighted),
+        4_000,
+        KINDS,
+    ),
+    Family(
+        "balancer-v3-stable",
+        "Balancer V3, stable",
+        _SOURCE,
+        "families.balancer_stable",
+        100_000,
+        _open(stable),
+        4_000,
+        KINDS,
+    ),
 ]

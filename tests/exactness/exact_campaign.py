@@ -1,13 +1,13 @@
 """Long comparisons that go on where they stopped: rounds of seeded cases until a family's target is reached.
 
 A round is a function of its seed alone. `.build/campaign/<family>.json` says how many rounds are done and
-what they counted; `ROUNDTRIP_CAMPAIGN_SEED` (1) is the seed of the first round and
-`ROUNDTRIP_CAMPAIGN_MINUTES` ends a campaign early. Another first seed starts a campaign of its own.
+what they counted. They count for the kernels they were made with: an edit of the family's kernels, or of a
+module these depend on, starts the campaign anew. `ROUNDTRIP_CAMPAIGN_SEED` (1) is the seed of the first round
+and `ROUNDTRIP_CAMPAIGN_MINUTES` ends a campaign early. Another first seed starts a campaign of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.amm.kernel_cache import module_digest
 from engine.app.toolchain import project_root
 
 SAVE_EVERY_SECONDS = 10
@@ -35,6 +36,7 @@ class Family:
     name: str
     title: str
     bytecode: str
+    kernels: str  # module of `engine.amm`
     target: int
     open: Callable[[], Round]
     sample: int = 1000  # how many swaps the everyday test makes
@@ -52,15 +54,16 @@ class Progress:
         self.rounds = 0
         self.seconds = 0.0
         self.counts: Counter[str] = Counter()
-        self.kernels: Counter[str] = Counter()  # swaps by digest of the kernels
+        self.kernels = kernels_digest(family)
         self.failed: list[int] = []  # seeds of rounds that found a difference and have not been mended
         if self.path.is_file():
             self._load(json.loads(self.path.read_text()))
 
     def _load(self, saved: dict[str, Any]) -> None:
+        if saved["kernels"] != self.kernels:
+            return
         self.rounds, self.seconds = saved["rounds"], saved["seconds"]
-        self.counts, self.kernels = Counter(saved["counts"]), Counter(saved["kernels"])
-        self.failed = saved["failed"]
+        self.counts, self.failed = Counter(saved["counts"]), saved["failed"]
 
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +74,7 @@ class Progress:
             "rounds": self.rounds,
             "seconds": round(self.seconds, 1),
             "counts": dict(self.counts),
-            "kernels": dict(self.kernels),
+            "kernels": self.kernels,
             "failed": self.failed,
         }
         draft = self.path.with_suffix(".draft")
@@ -88,12 +91,11 @@ class Progress:
         )
 
 
-def kernels_digest() -> str:
-    """What the kernels' sources were when they were compared."""
-    sha = hashlib.sha256()
-    for file in sorted((project_root() / "engine" / "amm").rglob("*.py")):
-        sha.update(file.name.encode() + file.read_bytes())
-    return sha.hexdigest()[:12]
+def kernels_digest(family: Family) -> str:
+    """Of the family's kernels and all they depend on, the compiler and the machine."""
+    return module_digest(
+        project_root().joinpath("engine", "amm", *family.kernels.split(".")).with_suffix(".py")
+    )
 
 
 def run_campaign(family: Family) -> Progress:
@@ -101,14 +103,13 @@ def run_campaign(family: Family) -> Progress:
     progress = Progress(family, int(os.environ.get("ROUNDTRIP_CAMPAIGN_SEED", "1")))
     until = time.monotonic() + 60 * float(os.environ.get("ROUNDTRIP_CAMPAIGN_MINUTES", "inf"))
     if progress.counts["swaps"] < family.target:
-        round_of, digest = family.open(), kernels_digest()
+        round_of = family.open()
         saved = said = time.monotonic()
         while progress.counts["swaps"] < family.target:
             started = time.monotonic()
             counts = _round(progress, round_of)
             now = time.monotonic()
             progress.counts += counts
-            progress.kernels[digest] += counts["swaps"]
             progress.rounds += 1
             progress.seconds += now - started
             if now - saved > SAVE_EVERY_SECONDS:

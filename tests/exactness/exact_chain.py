@@ -92,15 +92,26 @@ def pack(rows: Iterable[Iterable[int]]) -> bytes:
     return b"".join((value & UINT256).to_bytes(_WORD, "big") for row in rows for value in row)
 
 
-def run_batch(chain: Chain, driver: str, signature: str, rows: list[list[int]], *before: int) -> NDArray:
-    """`signature`'s last argument is `uint256[k][]`, filled with `rows`; static `before` precede it. The
-    answer, `uint256[m][]`, comes as u64[n, m, 4], little-endian limbs."""
-    head = pack([[*before, _WORD * (len(before) + 1), len(rows)]])
-    return answers(chain.raw(driver, selector(signature) + head + pack(rows)), len(rows))
+def run_batch(
+    chain: Chain, driver: str, signature: str, rows: list[list[int]], *before: int | list[int]
+) -> NDArray:
+    """`signature`'s last argument is `uint256[k][]`, filled with `rows`; words and lists of words precede it.
+    The answer, `uint256[m][]`, comes as u64[n, m, 4], little-endian limbs."""
+    head: list[int] = []
+    lists: list[int] = []
+    for argument in before:
+        if isinstance(argument, list):
+            head.append(_WORD * (len(before) + 1 + len(lists)))
+            lists += [len(argument), *argument]
+        else:
+            head.append(argument)
+    head.append(_WORD * (len(before) + 1 + len(lists)))
+    data = selector(signature) + pack([head, lists, [len(rows)]]) + pack(rows)
+    return answers(chain.raw(driver, data), len(rows))
 
 
 def answers(output: bytes, count: int) -> NDArray:
-    """`uint256[m][]` or `bytes` of `count` equal rows, ABI-encoded, as u64[count, m, 4] limbs."""
+    """`uint256[m][]` of `count` rows, ABI-encoded, as u64[count, m, 4] limbs."""
     body = output[2 * _WORD :]
     limbs = np.frombuffer(body, ">u8").reshape(count, -1, 4)[:, :, ::-1]
     return limbs.astype(np.uint64)

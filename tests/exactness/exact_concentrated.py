@@ -458,7 +458,7 @@ KINDS = ("exact in", "exact out", "reverts", "at limit", "liquidity changed", "w
 
 
 def family(name: str, title: str, bytecode: str, world_of: type[World], target: int = 100_000) -> Family:
-    return Family(name, title, bytecode, target, lambda: rounds_of(world_of), 8_000, KINDS)
+    return Family(name, title, bytecode, "quote", target, lambda: rounds_of(world_of), 8_000, KINDS)
 
 
 FAMILIES = [

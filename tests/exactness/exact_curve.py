@@ -184,7 +184,13 @@ def _open() -> Round:
 
 FAMILIES = [
     Family(
-        "curve-susd", "Curve StableSwap, sUSD type", "@setprotocol/set-protocol-v2 0.1.16", 100_000, _open,
-        4_000, ("paid", "refused", "view differs", "least inputs"),
+        "curve-susd",
+        "Curve StableSwap, sUSD type",
+        "@setprotocol/set-protocol-v2 0.1.16",
+        "families.stableswap",
+        100_000,
+        _open,
+        4_000,
+        ("paid", "refused", "view differs", "least inputs"),
     )
-]  # fmt: skip
+]

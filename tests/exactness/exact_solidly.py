@@ -155,6 +155,24 @@ def _open(stable: bool) -> Round:
 _SOURCE = "sphere-mezo-solidity-files 1.2.0, solc 0.8.26"
 KINDS = ("exact in", "exact out", "refused")
 FAMILIES = [
-    Family("aerodrome-volatile", "Aerodrome, volatile", _SOURCE, 100_000, lambda: _open(False), 4_000, KINDS),
-    Family("aerodrome-stable", "Aerodrome, stable", _SOURCE, 100_000, lambda: _open(True), 9_000, KINDS),
+    Family(
+        "aerodrome-volatile",
+        "Aerodrome, volatile",
+        _SOURCE,
+        "families.solidly",
+        100_000,
+        lambda: _open(False),
+        4_000,
+        KINDS,
+    ),
+    Family(
+        "aerodrome-stable",
+        "Aerodrome, stable",
+        _SOURCE,
+        "families.solidly",
+        100_000,
+        lambda: _open(True),
+        9_000,
+        KINDS,
+    ),
 ]

@@ -177,10 +177,23 @@ def _sushi() -> Round:
 KINDS = ("exact in", "exact out", "nothing out", "one less is enough", "overflow", "refused")
 FAMILIES = [
     Family(
-        "uniswap-v2", "Uniswap V2", "@uniswap/v2-core 1.0.1, v2-periphery 1.1.0-beta.0", 1_000_000, _uniswap,
-        4_000, KINDS,
+        "uniswap-v2",
+        "Uniswap V2",
+        "@uniswap/v2-core 1.0.1, v2-periphery 1.1.0-beta.0",
+        "quote",
+        1_000_000,
+        _uniswap,
+        4_000,
+        KINDS,
     ),
     Family(
-        "sushi-v2", "SushiSwap V2", "@sushiswap/core 2.0.0-canary.1", 100_000, _sushi, 4_000, KINDS
+        "sushi-v2",
+        "SushiSwap V2",
+        "@sushiswap/core 2.0.0-canary.1",
+        "quote",
+        100_000,
+        _sushi,
+        4_000,
+        KINDS,
     ),
-]  # fmt: skip
+]

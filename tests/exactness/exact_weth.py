@@ -74,7 +74,7 @@ def _open() -> Round:
 
 FAMILIES = [
     Family(
-        "weth", "WETH", "@uniswap/v2-periphery 1.1.0-beta.0", 100_000, _open, 2_000,
+        "weth", "WETH", "@uniswap/v2-periphery 1.1.0-beta.0", "families.vaults", 100_000, _open, 2_000,
         ("wraps", "unwraps", "refused"),
     )
 ]  # fmt: skip
