@@ -31,6 +31,7 @@ from engine.domain.opportunity import Approved, CheckResult, Opportunity, Refusa
 from engine.domain.pool_state import PoolState
 from engine.domain.ports import BlockSource
 from engine.market.market import Market
+from engine.risk.activity import Activity
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
 from engine.search.strategy import CycleFinder
@@ -61,13 +62,19 @@ def unpriced(simulated: SimulatedPlan, costs: GasCosts) -> SimulatedPlan:
     return simulated
 
 
+def no_activity(block: BlockRef) -> Activity:
+    """An engine that has done nothing yet."""
+    return Activity()
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The stages between the market and the sender, chosen by the composition root.
 
     `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
     returns their rows; `refresh` reads pools whose logs say that they changed, but not how; `price` sets the
-    fees a simulated plan is sent at; `execute` is None in paper mode; `publish` must not block.
+    fees a simulated plan is sent at; `execute` is None in paper mode; `publish` must not block;
+    `activity` is what the engine did lately.
     """
 
     market: Market
@@ -82,6 +89,7 @@ class Line:
     publish: Callable[[Fact], None]
     per_block: int
     price: Callable[[SimulatedPlan, GasCosts], SimulatedPlan] = unpriced
+    activity: Callable[[BlockRef], Activity] = no_activity
 
 
 class Pipeline:
@@ -135,7 +143,7 @@ class Pipeline:
         self._searched_all = True
         carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
         self._carried = {row for first in carried for row in line.market.rows_of(first)}
-        approved = self._assess(found, self._with_in_flight(conditions.view))
+        approved = self._assess(found, self._with_outcomes(conditions.view))
         simulated, submitted = await self._carry_out(approved, block, conditions.costs, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         finished = BlockFinished(block, len(found), len(approved), simulated, submitted, elapsed_ms)
@@ -168,8 +176,9 @@ class Pipeline:
         carried = np.fromiter(self._carried, np.int32, len(self._carried))
         return np.union1d(np.union1d(changed, carried), np.asarray(added, np.int32)).astype(np.int32)
 
-    def _with_in_flight(self, view: RiskView) -> RiskView:
+    def _with_outcomes(self, view: RiskView) -> RiskView:
         # Conditions are read while the block's outcomes are: only now is it known what still waits.
+        view = replace(view, activity=self._line.activity(view.head))
         execute = self._line.execute
         return view if execute is None else replace(view, in_flight_pools=execute.in_flight_pools)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
+from engine.app.depth import depth_of
 from engine.app.sending import highest_priority_fee_wei
 from engine.app.settings import Settings
 from engine.chain.calls import at_block
@@ -81,6 +82,7 @@ class ConditionsReader:
         self._registry = RegistryReader(node, deployment.dex_registry)
         self._priced = sorted(priced)
         self._in_flight_pools = in_flight_pools
+        self._depth = depth_of(market)
         self._allowed = frozenset(settings.risk.allowed_tokens) | frozenset(settings.market.base_tokens)
 
     async def read(self, block: BlockRef) -> Conditions:
@@ -124,6 +126,7 @@ class ConditionsReader:
             operator_balance_wei=balance_wei,
             next_base_fee_wei=block.next_base_fee_wei(),
             priority_fee_wei=highest_priority_fee_wei(self._settings),
+            depth=self._depth,
         )
 
     def _untouchable(self, barred: Set[str]) -> dict[str, str]:

@@ -45,6 +45,7 @@ from engine.execution.submitter import Submitter
 from engine.execution.tracker import Tracker
 from engine.market.market import Market
 from engine.pipeline import Line, Pipeline
+from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
 from engine.search.finder import Finder
 
@@ -138,6 +139,7 @@ class Session:
     observe: Callable[[str, dict[str, Any]], None]
     feed: MarketFeed
     bidder: Bidder
+    activity: ActivityLog
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     pipeline: Pipeline | None = None
@@ -223,6 +225,7 @@ class Session:
                 simulate=Simulator(self.node, self.operator).simulate,
                 execute=self.sender,
                 publish=self.publish,
+                activity=self.activity.at,
                 per_block=settings.search.per_block,
                 price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei),
             )
@@ -270,16 +273,23 @@ async def open_session(
             )
         deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
         operator = await router_operator(node, deployment.router)
+        activity = ActivityLog()
+
+        def heard(fact: Fact) -> None:
+            activity.take(fact)
+            publish(fact)
+
         session = Session(
             settings,
             node,
             deployment,
             operator,
             guard or Guard(),
-            publish,
+            heard,
             observe,
             MarketFeed(node, settings, progress),
             make_bidder(settings),
+            activity,
         )
         if key is not None:
             session.sender = await _open_sender(session, key)

@@ -5,29 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.domain.opportunity import Approved, CheckResult, Opportunity, Refused
-from engine.risk.checks import amounts, feeds, pools, state
+from engine.risk.checks import amounts, exposure, feeds, pools, state
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
 
 Check = Callable[[Opportunity, RiskView, RiskLimits], CheckResult]
 
-# Cheap to dear; the first refusal ends the walk.
-CHECKS: tuple[Check, ...] = (
+# From what holds for everything to what holds for one opportunity; the first refusal ends the walk.
+GLOBAL: tuple[Check, ...] = (
     state.trading_state,
-    state.age,
     state.witnessed,
+    state.reorg,
     amounts.gas_price,
-    amounts.net_profit,
-    amounts.trade_cap,
-    amounts.gas_balance,
-    pools.quarantine,
+    exposure.losses,
+    exposure.failure_rate,
+)
+VENUE: tuple[Check, ...] = (
     pools.venue,
+    pools.quarantine,
     pools.provenance,
+    pools.hooks,
+    exposure.venue_exposure,
+)
+TOKEN: tuple[Check, ...] = (
     pools.tokens,
-    state.in_flight,
     feeds.base_feed,
+    feeds.pegs,
+    exposure.token_exposure,
+)
+OPPORTUNITY: tuple[Check, ...] = (
+    state.age,
+    state.in_flight,
+    amounts.net_profit,
+    amounts.model_error,
+    amounts.trade_cap,
+    amounts.depth,
+    amounts.gas_balance,
     feeds.feed_deviation,
 )
+CHECKS: tuple[Check, ...] = (*GLOBAL, *VENUE, *TOKEN, *OPPORTUNITY)
 
 
 class RiskChain:

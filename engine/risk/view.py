@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from engine.domain.feeds import FeedQuote
 from engine.domain.market import BlockRef
-from engine.domain.opportunity import TradingState
+from engine.domain.opportunity import Hop, TradingState
+from engine.risk.activity import Activity
+
+
+def unknown_depth(hop: Hop) -> int | None:
+    """Nothing is known about any pool's depth."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,8 @@ class RiskView:
     - `allowed_tokens`: tokens that may be traded under the "listed" policy, base tokens included.
     - `decimals`, `feeds`: by token.
     - `in_flight_pools`: pools of submissions without an outcome.
+    - `activity`: what the engine did within the last hour.
+    - `depth`: what a hop's pool holds of the token sold at its present price, base units; None if unknown.
     - `operator_balance_wei`, `next_base_fee_wei`, `priority_fee_wei`: to pay for gas.
     """
 
@@ -37,3 +45,5 @@ class RiskView:
     next_base_fee_wei: int = 0
     priority_fee_wei: int = 0
     head_witnessed: bool = True
+    activity: Activity = field(default_factory=Activity)
+    depth: Callable[[Hop], int | None] = unknown_depth

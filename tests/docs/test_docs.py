@@ -61,6 +61,11 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
     }
     assert build_settings(required, "defaults").model_dump() == shown
     written = {section: set(values) for section, values in tomllib.loads(path.read_text()).items()}
-    optional = {"risk": {"trade_caps", "min_net_profit"}, "keys": {"keystore", "passphrase_file"}}
+    limits = {"max_volume_per_hour", "max_venue_trades_per_hour", "max_loss_wei_per_hour"}
+    optional = {
+        "risk": {"trade_caps", "min_net_profit", "pegs"} | limits,
+        "keys": {"keystore", "passphrase_file", "identity", "identity_passphrase_file"},
+        "execution": {"private_rpc_url", "relays"},
+    }
     for section, values in shown.items():
         assert set(values) - written.get(section, set()) <= optional.get(section, set()), section

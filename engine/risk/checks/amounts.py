@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.domain.opportunity import CheckResult, Opportunity, RefusalReason
-from engine.risk.checks.result import decide
+from engine.risk.checks.result import decide, passed, refused
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
 
@@ -34,9 +34,45 @@ def trade_cap(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> C
     )
 
 
+def depth(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """Each hop sells at most `max_depth_bps` of what its pool holds at its price, where that is known."""
+    known = 0
+    for hop in opportunity.hops:
+        held = view.depth(hop)
+        if held is None:
+            continue
+        known += 1
+        if hop.amount_in * BPS > limits.max_depth_bps * held:
+            return refused(
+                "depth",
+                RefusalReason.TOO_DEEP,
+                pool=hop.pool,
+                amount_in=hop.amount_in,
+                held=held,
+                max_depth_bps=limits.max_depth_bps,
+            )
+    return passed("depth", hops_known=known, max_depth_bps=limits.max_depth_bps)
+
+
+def model_error(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """Profit after gas is at least `min_profit_to_error_bps` of what predictions were off lately."""
+    error = view.activity.error.get(opportunity.base_token, 0)
+    return decide(
+        "model_error",
+        RefusalReason.MODEL_ERROR,
+        opportunity.net_profit * BPS >= error * limits.min_profit_to_error_bps,
+        net_profit=opportunity.net_profit,
+        largest_error=error,
+        min_profit_to_error_bps=limits.min_profit_to_error_bps,
+    )
+
+
 def net_profit(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
-    """Profit after gas reaches both the absolute minimum and the minimum relative to the gas cost."""
-    minimum = limits.min_net_profit.get(opportunity.base_token, limits.min_net_profit_default)
+    """Profit after gas reaches the absolute minimum, which recent failures raise, and the minimum relative to
+    the gas cost."""
+    least = limits.min_net_profit.get(opportunity.base_token, limits.min_net_profit_default)
+    raised_bps = BPS + limits.tighten_bps_per_failure * view.activity.failures
+    minimum = -(-least * raised_bps // BPS)
     scaled_relative = opportunity.gas_cost * limits.min_profit_to_gas_bps
     return decide(
         "net_profit",

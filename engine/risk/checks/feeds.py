@@ -9,6 +9,7 @@ from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
 
 BPS = 10_000
+DOLLAR_E18 = 10**18
 
 
 def _age_s(quote: FeedQuote, view: RiskView) -> int:
@@ -34,9 +35,28 @@ def base_feed(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> C
     }
     if _usable(quote, view, limits):
         return passed("base_feed", **numbers)
+    if quote.status == FeedStatus.SEQUENCER_DOWN:
+        return refused("base_feed", RefusalReason.SEQUENCER_DOWN, **numbers)
     stale = quote.status == FeedStatus.STALE or _age_s(quote, view) > limits.max_feed_age_s
     reason = RefusalReason.FEED_STALE if stale else RefusalReason.FEED_MISSING
     return refused("base_feed", reason, **numbers)
+
+
+def pegs(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """Every token of the cycle that is meant to be a dollar has a feed that says it is, within its bound."""
+    for hop in opportunity.hops:
+        bound = limits.pegs.get(hop.token_in)
+        if bound is None:
+            continue
+        quote = view.feeds.get(hop.token_in)
+        if quote is None or not _usable(quote, view, limits):
+            return refused("pegs", RefusalReason.FEED_MISSING, token=hop.token_in)
+        off_bps = abs(quote.price_e18 - DOLLAR_E18) * BPS // DOLLAR_E18
+        if off_bps > bound:
+            return refused(
+                "pegs", RefusalReason.DEPEGGED, token=hop.token_in, off_bps=off_bps, max_off_bps=bound
+            )
+    return passed("pegs", pegs=len(limits.pegs))
 
 
 def _deviation(hop: Hop, view: RiskView) -> tuple[int, int]:

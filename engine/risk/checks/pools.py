@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from engine.domain.market import ZERO_ADDRESS
 from engine.domain.opportunity import CheckResult, Opportunity, RefusalReason
+from engine.domain.pool_details import UniswapV4Details
 from engine.risk.checks.result import decide, passed, refused
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
@@ -39,6 +41,17 @@ def provenance(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> 
         proven=len(opportunity.pools) - len(unproven),
         unproven=",".join(unproven),
     )
+
+
+def hooks(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """Every hook contract of the cycle is an allowed one."""
+    for hop in opportunity.hops:
+        details = hop.details
+        if not isinstance(details, UniswapV4Details) or details.hooks in (ZERO_ADDRESS, ""):
+            continue
+        if details.hooks not in limits.allowed_hooks:
+            return refused("hooks", RefusalReason.HOOKS, pool=hop.pool, hooks=details.hooks)
+    return passed("hooks", allowed=len(limits.allowed_hooks))
 
 
 def tokens(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:

@@ -38,6 +38,21 @@ def witnessed(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> C
     return decide("witnessed", RefusalReason.HEAD_UNWITNESSED, view.head_witnessed)
 
 
+def reorg(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
+    """No reorg deeper than `max_reorg_depth` within the last `reorg_quiet_blocks` blocks."""
+    activity = view.activity
+    deep = activity.reorg_depth > limits.max_reorg_depth
+    return decide(
+        "reorg",
+        RefusalReason.REORG_RECENT,
+        not (deep and activity.blocks_since_reorg < limits.reorg_quiet_blocks),
+        depth=activity.reorg_depth,
+        max_depth=limits.max_reorg_depth,
+        blocks_since=activity.blocks_since_reorg,
+        quiet_blocks=limits.reorg_quiet_blocks,
+    )
+
+
 def in_flight(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
     """No pool of the cycle is touched by a submission whose outcome is unknown: it would move the price."""
     busy = [pool for pool in opportunity.pools if pool in view.in_flight_pools]
