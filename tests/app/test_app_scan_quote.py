@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from engine.amm.estimates import est_rate_nb
 from engine.app.cli import run_cli
+from engine.app.commands.scan import scan_market
+from engine.app.scan_plot import arrows_of, fair_prices
+from engine.market.snapshot import load
 
 WETH, USDC, TKN = "0x" + "cc" * 20, "0x" + "aa" * 20, "0x" + "bb" * 20
 POOLS = ["0x" + f"{n:040x}" for n in (1, 2, 3, 4)]
@@ -208,3 +212,50 @@ def test_scan_needs_a_market(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         token["symbol"] = "X"
     path.write_text(json.dumps(no_base))
     assert "--base" in refused(capsys, "scan", "--snapshot", str(path))
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_scan_draws_the_cycles(snapshot: str, tmp_path: Path, suffix: str) -> None:
+    first, second = tmp_path / f"first{suffix}", tmp_path / f"second{suffix}"
+    for path in (first, second):
+        assert run_cli(["scan", "--snapshot", snapshot, "--plot", str(path), "--json"]) == 0
+    picture = first.read_bytes()
+    assert picture == second.read_bytes()
+    if suffix == ".png":
+        assert picture.startswith(b"\x89PNG")
+        return
+    text = picture.decode()
+    for comment in ("WETH", "USDC", "[bold]TKN"):
+        assert f"<!-- {comment} -->" in text
+
+
+def test_the_picture_shows_how_far_each_pool_is_from_the_joint_prices(snapshot: str) -> None:
+    market, _ = load(Path(snapshot))
+    report = scan_market(market, [WETH], 3, 20)
+    prices = fair_prices(market, {WETH: 1.0})
+    arrows = arrows_of(report, market, prices)
+    assert {arrow.pool for arrow in arrows} == {hop.pool for one in report.opportunities for hop in one.hops}
+    # What a cycle gains at the margin is the product of what its pools are off.
+    best = report.opportunities[0]
+    off = {(arrow.sold, arrow.pool): arrow.mispricing for arrow in arrows}
+    product = 1.0
+    for hop in best.hops:
+        product *= 1.0 + off[hop.token_in, hop.pool]
+    row = market.pool_row
+    rate = 1.0
+    for hop in best.hops:
+        rate *= est_rate_nb(market.arrays, row[hop.pool], hop.zero_for_one)
+    assert product == pytest.approx(rate)
+    assert product > 1.0
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("picture.pdf", "must end in .png or .svg"), ("nowhere/picture.svg", "does not exist")],
+)
+def test_scan_refuses_a_picture_it_cannot_write_before_it_reads_anything(
+    path: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "missing.json")
+    assert run_cli(["scan", "--snapshot", missing, "--plot", str(tmp_path / path)]) == 2
+    assert reason in capsys.readouterr().err

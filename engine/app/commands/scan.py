@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from engine.app.node_market import NodeScope, read_node_market
+from engine.app.scan_plot import draw, require_plottable
+from engine.app.scan_report import ScanReport
+from engine.app.scan_table import render
 from engine.domain.errors import UsageError
-from engine.domain.market import BlockRef
 from engine.domain.opportunity import Opportunity
 from engine.market.market import Market
 from engine.market.snapshot import load
@@ -29,19 +27,6 @@ from engine.search.valuation import est_base_units_per_wei
 KNOWN_BASES = ("WETH", "USDC", "USDT", "DAI", "WBTC")
 _NATIVE = "WETH"
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
-
-
-@dataclass(frozen=True, slots=True)
-class ScanReport:
-    """One full search. `candidates` are the directed cycles examined; `elapsed_ms` is the search alone,
-    without reading the market and compiling. Opportunities are ranked, at most `top` of them."""
-
-    block: BlockRef
-    pools: int
-    candidates: int
-    opportunities: list[Opportunity]
-    elapsed_ms: float
-    gas_price_wei: int
 
 
 def scan_market(
@@ -124,20 +109,29 @@ def scan(
         str | None,
         typer.Option("--gas-price-gwei", help="Gas price; default: the block's base fee, if known."),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw the cycles with their mispricing: a .svg or .png file."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Search every cycle through the base tokens once and print the best, most net profit first."""
+    require_plottable(plot)
     price = None if gas_price_gwei is None else _gas_price_wei(gas_price_gwei)
     for address in [*(token or []), *(base or [])]:
         if not _ADDRESS.fullmatch(address):
             raise UsageError(f"{address} is not an address: give 0x and 40 hex digits")
     scope = NodeScope(deployments, [*token, *(base or [])] if token else (), from_block)
     market = _read_market(snapshot, rpc, scope)
-    report = scan_market(market, chosen_bases(market, base or []), max_hops, top, price)
+    bases = chosen_bases(market, base or [])
+    report = scan_market(market, bases, max_hops, top, price)
+    if plot is not None:
+        worth = {token: 1.0 / rate for token, rate in _valuation(market, bases).items() if rate > 0}
+        draw(report, market, bases, worth, plot)
     if as_json:
         typer.echo(orjson.dumps(report_to_json(report)))
     else:
-        _render(report, market)
+        render(report, market)
 
 
 def report_to_json(report: ScanReport) -> dict[str, Any]:
@@ -207,33 +201,3 @@ def _gas_price_wei(text: str) -> int:
 
 def _symbol(market: Market, address: str) -> str:
     return market.tokens[market.token_row[address]].symbol
-
-
-def _amount(market: Market, address: str, amount: int) -> str:
-    decimals = market.tokens[market.token_row[address]].decimals
-    sign = "-" if amount < 0 else ""
-    whole, rest = divmod(abs(amount), 10**decimals)
-    digits = f"{rest:0{decimals}d}"[:8].rstrip("0") if decimals else ""
-    return f"{sign}{whole:,}" + (f".{digits}" if digits else "")
-
-
-def _render(report: ScanReport, market: Market) -> None:
-    table = Table(title=f"Block {report.block.number}", caption=_caption(report))
-    table.add_column("cycle", overflow="fold")
-    for name in ("in", "gross", "net"):
-        table.add_column(name, justify="right", overflow="fold")
-    for found in report.opportunities:
-        base = found.base_token
-        route = " → ".join([_symbol(market, hop.token_in) for hop in found.hops] + [_symbol(market, base)])
-        pools = "\n".join(f"{hop.protocol.value} {hop.pool}" for hop in found.hops)
-        cells = [_amount(market, base, n) for n in (found.amount_in, found.gross_profit, found.net_profit)]
-        table.add_row(Text(f"{route}\n{pools}"), *(Text(f"{cell} {_symbol(market, base)}") for cell in cells))
-    Console().print(table)
-
-
-def _caption(report: ScanReport) -> str:
-    gas = f"{report.gas_price_wei / 1e9:g} gwei" if report.gas_price_wei else "unknown, so net equals gross"
-    return (
-        f"{len(report.opportunities)} opportunities shown; {report.candidates:,} candidate cycles over "
-        f"{report.pools:,} pools searched in {report.elapsed_ms:.1f} ms; gas price {gas}"
-    )
