@@ -140,7 +140,9 @@ class GasBench:
     def execute(self, path: str, block: BlockRef) -> tuple[dict[str, Any], bytes]:
         """Land the cycle; the receipt and the calldata. Raises RuntimeError when it reverts."""
         opportunity = sized(self.market, path, block)
-        stream = encode_stream(opportunity, block.timestamp + 600, opportunity.gross_profit)
+        stream = encode_stream(
+            opportunity, block.timestamp + 600, opportunity.gross_profit, self.market.pinned
+        )
         transaction = {"from": OPERATOR, "to": self.market.router, "data": "0x" + stream.hex()}
         return self.market.transact(transaction), stream
 

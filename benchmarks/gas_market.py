@@ -14,7 +14,8 @@ from eth_abi import decode, encode
 from engine.app.toolchain import forge_artifact, npm_artifact
 from engine.app.world.dexes import published, tick_spacing
 from engine.app.world.outbox import calldata
-from engine.domain.market import ZERO_HASH, BlockRef, PoolRecord, Protocol, Token
+from engine.domain.execution import Pinned
+from engine.domain.market import ZERO_ADDRESS, ZERO_HASH, BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
 
 E18 = 10**18
@@ -94,8 +95,10 @@ class GasMarket:
         self._factories["v3"] = self.deploy(published("UniswapV3Factory").bytecode)
         for plan in _plans():
             (self._add_v2 if plan.protocol is _V2 else self._add_v3)(plan)
-        vault = encode(["address", "address"], [operator, self.owner])
-        self.router = self.deploy(forge_artifact("ArbitrageRouter").bytecode + vault)
+        self.pinned = Pinned(self.tokens[0])
+        known = (operator, self.owner, self.tokens[0], *([ZERO_ADDRESS] * 3))
+        arguments = encode(["address"] * 6, known)
+        self.router = self.deploy(forge_artifact("ArbitrageRouter").bytecode + arguments)
 
     def _make_tokens(self) -> None:
         token_code = npm_artifact("@uniswap/v2-periphery", "build/ERC20.json", "ERC20").bytecode

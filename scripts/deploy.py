@@ -12,6 +12,7 @@ import click
 from ape.cli import ConnectedProviderCommand
 
 from engine.domain.errors import ConfigError
+from engine.domain.market import ZERO_ADDRESS
 from scripts._chain import Deployer, choose_account, connected_chain_id, development_address
 from scripts._listings import read_feeds, read_table, read_venues
 from scripts._manifests import Manifests
@@ -23,6 +24,8 @@ from scripts._sources import deploy_sources
 
 # Who is who on a development chain, by development account.
 _DEVELOPERS = {"admin": 1, "upgrader": 2, "curator": 3, "guardian": 4, "operator": 5, "vault": 6}
+# What the router knows besides them, in its constructor's order.
+_PINNED = ("wrapped_native", "pool_manager", "balancer_vault", "balancer_vault_v3")
 _TWO_DAYS = 48 * 3600
 _HALF_DAY = 12 * 3600
 
@@ -35,6 +38,10 @@ _HALF_DAY = 12 * 3600
 @address_option("--guardian", help="Stops, disables and removes, at once; cannot add or take back.")
 @address_option("--operator", help="Only sender of the router's streams: the engine's key.")
 @address_option("--vault", help="Only place profits can be moved to [default: the operator].")
+@address_option("--wrapped-native", help="The router's pinned base token, e.g. WETH.")
+@address_option("--pool-manager", help="Uniswap V4's PoolManager.")
+@address_option("--balancer-vault", help="Balancer V2's vault.")
+@address_option("--balancer-vault-v3", help="Balancer V3's vault.")
 @duration_option("--admin-delay", _TWO_DAYS, help="Between the administrator's announcing and doing.")
 @duration_option("--upgrade-delay", _TWO_DAYS, help="Between the upgrader's announcing and doing.")
 @duration_option("--curator-delay", _HALF_DAY, help="Between the curator's announcing and doing.")
@@ -73,7 +80,8 @@ def cli(alias, venues, feeds, table, out, salt, replace, **given):
     manager = deployer.contract("AccessManager", account.address)
     dex_registry = deployer.proxied("DexRegistry", manager.address)
     feed_registry = deployer.proxied("PriceFeedRegistry", manager.address)
-    router = deployer.contract("ArbitrageRouter", people["operator"], people["vault"])
+    pinned = (given[name] or ZERO_ADDRESS for name in _PINNED)
+    router = deployer.contract("ArbitrageRouter", people["operator"], people["vault"], *pinned)
 
     calls = [*router_calls(dex_registry, router.address), *venue_calls(dex_registry, wanted_venues)]
     set_feeds, placed = feed_calls(feed_registry, wanted_feeds, salt)

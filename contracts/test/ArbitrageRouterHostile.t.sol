@@ -20,6 +20,7 @@ contract ArbitrageRouterHostileTest is Cycle {
 
     function setUp() public {
         deployCycleWorld();
+        router = deployRouter(vault, tokens[0]);
         pool = new HostilePool();
         WorldToken(tokens[0]).mint(address(router), INVENTORY);
         WorldToken(tokens[1]).mint(address(router), INVENTORY);
@@ -45,12 +46,12 @@ contract ArbitrageRouterHostileTest is Cycle {
         // What a thief would want the router to run: nothing left to do but to pay.
         pool.forge("", address(0));
         _refusedV3(HostilePool.Trick.ForgedData, IArbitrageRouter.UnexpectedCallback.selector, true);
-        pool.forge(abi.encodePacked(uint128(INVENTORY)), address(0));
+        pool.forge(abi.encodePacked(uint112(INVENTORY)), address(0));
         _refused(HostilePool.Trick.ForgedData, IArbitrageRouter.UnexpectedCallback.selector);
     }
 
     function testFuzz_forgedData(bytes calldata data) public {
-        vm.assume(keccak256(data) != keccak256(abi.encodePacked(uint128(OWED))));
+        vm.assume(keccak256(data) != keccak256(abi.encodePacked(uint112(OWED))));
         vm.assume(data.length > 0);
         pool.forge(data, address(0));
         _refused(HostilePool.Trick.ForgedData, IArbitrageRouter.UnexpectedCallback.selector);
@@ -99,21 +100,33 @@ contract ArbitrageRouterHostileTest is Cycle {
         _refused(HostilePool.Trick.KeepOutput, IArbitrageRouter.ProfitTooLow.selector);
     }
 
-    /// @dev Even an operator that is a contract in league with the pool cannot start a run inside a run, or sweep.
+    /// @dev A pool in the path cannot start a run inside a run, not even in the operator's name from a contract.
     function test_reentry() public {
-        router = new ArbitrageRouter(address(pool), vault);
+        bytes memory inner =
+            bytes.concat(Stream.flagged(0, block.timestamp, 0), Stream.topV3(address(pool), true, OWED));
+        pool.forge(inner, address(0));
+        pool.set(HostilePool.Trick.Reenter, IERC20(tokens[0]), PAID_OUT, int256(OWED));
+        (bool ok,) = run(inner);
+        assertTrue(ok, "the re-entry failed and the run went on");
+        assertEq(held(0), INVENTORY + PAID_OUT - OWED);
+
+        // An operator that is called by somebody else's transaction is not obeyed.
+        vm.prank(operator);
+        bytes memory returned;
+        (ok, returned) = address(router).call(inner);
+        assertFalse(ok);
+        assertEq(returned, abi.encodeWithSelector(IArbitrageRouter.NotAllowed.selector, operator));
+    }
+
+    /// @dev A vault in league with a pool may sweep in the middle of a run, which then has no profit to show.
+    function test_sweepInTheMiddle() public {
+        router = deployRouter(address(pool), tokens[0]);
         WorldToken(tokens[0]).mint(address(router), INVENTORY);
-        bytes memory inner = bytes.concat(
-            Stream.header(block.timestamp, 0, tokens[0]), Stream.topV3(address(pool), true, OWED)
-        );
-        for (uint256 round = 0; round < 2; round++) {
-            pool.forge(round == 0 ? inner : abi.encodeCall(IArbitrageRouter.sweep, (tokens[0])), address(0));
-            pool.set(HostilePool.Trick.Reenter, IERC20(tokens[0]), PAID_OUT, int256(OWED));
-            vm.prank(address(pool));
-            (bool ok,) = address(router).call(inner);
-            assertTrue(ok, "the re-entry failed and the run went on");
-        }
-        assertEq(held(0), INVENTORY + 2 * (PAID_OUT - OWED));
+        pool.forge(abi.encodeCall(IArbitrageRouter.sweep, (tokens[0])), address(0));
+        (bool ok, bytes memory returned) = _against(HostilePool.Trick.Reenter, false);
+        assertFalse(ok);
+        assertEq(bytes4(returned), bytes4(keccak256("Error(string)")), "the sweep is what the pool asked for");
+        assertEq(held(0), INVENTORY);
     }
 
     /// @dev A hostile pool behind an honest one: it takes the payment and delivers nothing.
@@ -129,7 +142,7 @@ contract ArbitrageRouterHostileTest is Cycle {
                 ? Stream.nestedV2(address(pool), true, 1)
                 : Stream.nestedV3(address(pool), true);
             pool.set(HostilePool.Trick.KeepOutput, IERC20(tokens[1]), 1e18, 1);
-            (bool ok,) = run(bytes.concat(Stream.header(block.timestamp, 0, tokens[0]), top, nested));
+            (bool ok,) = run(bytes.concat(Stream.flagged(0, block.timestamp, 0), top, nested));
             assertFalse(ok);
             _untouched();
         }
@@ -147,7 +160,7 @@ contract ArbitrageRouterHostileTest is Cycle {
     /// @dev Real pools can be told by anyone to call the router; it must not listen.
     function test_realPoolsSentByStrangers() public {
         address pair = fill(Kind.UniswapV2, 0, tokens[0], tokens[1], 1e18, 1000e18);
-        bytes memory payment = abi.encodePacked(uint128(INVENTORY));
+        bytes memory payment = abi.encodePacked(uint112(INVENTORY));
         vm.expectRevert(IArbitrageRouter.UnexpectedCallback.selector);
         IV2Pair(pair).swap(1e18, 0, address(router), payment);
         vm.expectRevert(IArbitrageRouter.UnexpectedCallback.selector);
@@ -171,16 +184,17 @@ contract ArbitrageRouterHostileTest is Cycle {
     function test_baseTokenWithoutCode() public {
         address nobody = makeAddr("nobody");
         (bool ok, bytes memory returned) = run(
-            bytes.concat(Stream.header(block.timestamp, 0, nobody), Stream.topV3(address(pool), true, OWED))
+            bytes.concat(
+                Stream.header(block.timestamp, 0), Stream.topV3(address(pool), true, OWED), Stream.end(nobody)
+            )
         );
         assertFalse(ok);
         assertEq(returned, abi.encodeWithSelector(IArbitrageRouter.BalanceUnknown.selector, nobody));
     }
 
     function test_poolWithoutCode() public {
-        bytes memory stream = bytes.concat(
-            Stream.header(block.timestamp, 0, tokens[0]), Stream.topV3(makeAddr("nobody"), true, OWED)
-        );
+        bytes memory stream =
+            bytes.concat(Stream.flagged(0, block.timestamp, 0), Stream.topV3(makeAddr("nobody"), true, OWED));
         (bool ok, bytes memory returned) = run(stream);
         assertFalse(ok);
         assertEq(returned, abi.encodeWithSelector(IArbitrageRouter.CallbackNotSpent.selector));
@@ -188,7 +202,7 @@ contract ArbitrageRouterHostileTest is Cycle {
 
     function _stream(bool v2, uint256 minProfit) private view returns (bytes memory) {
         return bytes.concat(
-            Stream.header(block.timestamp, minProfit, tokens[0]),
+            Stream.flagged(0, block.timestamp, minProfit),
             v2 ? Stream.topV2(address(pool), true, PAID_OUT, OWED) : Stream.topV3(address(pool), true, OWED)
         );
     }

@@ -15,10 +15,12 @@ from typing import Any
 
 from engine.app.toolchain import foundry_tool, project_root
 from engine.domain.errors import DeploymentError
+from engine.domain.execution import Pinned
 from engine.domain.market import Venue
 
 _TIMEOUT_S = 180.0
 _DELAY = "1s"
+NONE_PINNED = Pinned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,15 @@ async def deploy(
     venues: Sequence[Venue] = (),
     feeds: Sequence[FeedListing | RegisteredFeed] = (),
     salt: str | None = None,
+    pinned: Pinned = NONE_PINNED,
 ) -> str:
     """Deploy to the node at `rpc_url` from its first development account; manifests go to `out`/<chain id>/.
 
     The node must mine what it is sent. Development accounts 1 to 4 become administrator, upgrader, curator
     and guardian, with delays of a second: this is for private chains. `salt`, 32 bytes of 0x-hex, moves the
-    contracts to other addresses than a fork's own. Returns what the script printed. Raises DeploymentError
-    with the script's own sentence when it fails. Cancelling stops the script.
+    contracts to other addresses than a fork's own; the router is constructed with `pinned`. Returns what the
+    script printed. Raises DeploymentError with the script's own sentence when it fails. Cancelling stops the
+    script.
     """
     with tempfile.TemporaryDirectory(prefix="roundtrip-deploy-") as scratch:
         venue_file, feed_file = Path(scratch) / "venues.json", Path(scratch) / "feeds.json"
@@ -81,6 +85,9 @@ async def deploy(
         command = _command(rpc_url, out, operator, vault)
         if salt is not None:
             command += ["--salt", salt]
+        for name, address in asdict(pinned).items():
+            if address is not None:
+                command += [f"--{name.replace('_', '-')}", address]
         command += ["--venues", str(venue_file), "--feeds", str(feed_file)]
         return await _run(command)
 

@@ -18,6 +18,7 @@ from engine.chain.keys import LocalSigner, signer_of_key
 from engine.chain.registry import read_registry
 from engine.chain.rpc import connect
 from engine.domain.errors import DeploymentError
+from engine.domain.execution import Pinned
 from engine.domain.market import Venue
 from engine.domain.ports import Node
 
@@ -79,7 +80,9 @@ async def mine_on_timer(node: Node) -> None:
     await node.request("evm_setIntervalMining", [BLOCK_TIME_S])
 
 
-async def deploy_on_fork(anvil: AnvilProcess, universe: Universe, directory: Path) -> LocalSigner:
+async def deploy_on_fork(
+    anvil: AnvilProcess, universe: Universe, directory: Path, pinned: Pinned
+) -> LocalSigner:
     """Deploy our contracts for a fresh operator with play money; returns its signer."""
     operator = signer_of_key(keccak(text="roundtrip fork operator"))
     vault = signer_of_key(keccak(text="roundtrip fork vault"))
@@ -93,5 +96,6 @@ async def deploy_on_fork(anvil: AnvilProcess, universe: Universe, directory: Pat
         venues=universe.venues,
         feeds=universe.feeds,
         salt=_SALT,
+        pinned=pinned,
     )
     return operator

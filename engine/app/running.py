@@ -37,6 +37,7 @@ from engine.domain.events import (
     PlanSubmitted,
     PoolQuarantined,
 )
+from engine.domain.execution import Pinned
 from engine.telemetry.telemetry import Telemetry
 
 _FACTS = (
@@ -121,7 +122,9 @@ async def _run_fork(run: Run) -> None:
         start_fork(run.settings) as anvil,
     ):
         run.logger.info("fork_started", url=anvil.http_url)
-        operator = await deploy_on_fork(anvil, universe, Path(scratch))
+        operator = await deploy_on_fork(
+            anvil, universe, Path(scratch), Pinned(run.settings.market.wrapped_native)
+        )
         chain = run.settings.chain.model_copy(update={"rpc_url": [anvil.ws_url]})
         deployments = run.settings.deployments.model_copy(update={"directory": Path(scratch)})
         storage = run.settings.storage.model_copy(

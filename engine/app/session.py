@@ -33,8 +33,8 @@ from engine.domain.errors import (
     UnknownParent,
 )
 from engine.domain.events import ExecutionResolved, Fact, PlanDispatched
-from engine.domain.execution import Execution, Intent, SimulatedPlan
-from engine.domain.market import BlockRef
+from engine.domain.execution import Execution, Intent, Pinned, SimulatedPlan
+from engine.domain.market import ZERO_ADDRESS, BlockRef
 from engine.domain.ports import Channel, Node, Signer
 from engine.execution.bids import Bidder
 from engine.execution.nonces import NonceLane
@@ -50,6 +50,10 @@ from engine.risk.chain import RiskChain
 from engine.search.finder import Finder
 
 _OPERATOR = View.of("OPERATOR()", "address")
+_PINNED = tuple(
+    View.of(f"{name}()", "address")
+    for name in ("WRAPPED_NATIVE", "POOL_MANAGER", "BALANCER_VAULT", "BALANCER_VAULT_V3")
+)
 
 
 def silent(what: str, done: int, total: int | None) -> None:
@@ -140,6 +144,7 @@ class Session:
     feed: MarketFeed
     bidder: Bidder
     activity: ActivityLog
+    pinned: Pinned
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     pipeline: Pipeline | None = None
@@ -212,6 +217,7 @@ class Session:
             ),
             # The chain's clock decides: a deadline follows the block that is built on.
             clock=lambda: 0,
+            pinned=self.pinned,
         )
         self.pipeline = Pipeline(
             Line(
@@ -273,6 +279,7 @@ async def open_session(
             )
         deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
         operator = await router_operator(node, deployment.router)
+        pinned = await router_pinned(node, deployment.router)
         activity = ActivityLog()
 
         def heard(fact: Fact) -> None:
@@ -290,6 +297,7 @@ async def open_session(
             MarketFeed(node, settings, progress),
             make_bidder(settings),
             activity,
+            pinned,
         )
         if key is not None:
             session.sender = await _open_sender(session, key)
@@ -308,6 +316,13 @@ async def router_operator(node: EndpointSet, router: str) -> str:
             f"the contract at {router} does not name its operator: it is not our router"
         ) from error
     return str(operator).lower()
+
+
+async def router_pinned(node: Node, router: str) -> Pinned:
+    """The contracts our router was constructed with. Raises NodeError."""
+    answers = [await read_view(node, router, view, (), "latest") for view in _PINNED]
+    addresses = (str(address).lower() for (address,) in answers)
+    return Pinned(*(None if address == ZERO_ADDRESS else address for address in addresses))
 
 
 async def _open_sender(session: Session, key: Key) -> Sender:

@@ -10,6 +10,16 @@ from engine.domain.opportunity import Approved, CheckResult, Opportunity
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """The contracts a router was constructed with, lower-case; None where unknown or absent."""
+
+    wrapped_native: str | None = None
+    pool_manager: str | None = None
+    balancer_vault: str | None = None
+    balancer_vault_v3: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Calldata for the router and the terms it will be sent on.
 

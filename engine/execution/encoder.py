@@ -1,93 +1,199 @@
-"""The router's calldata: a packed, big-endian stream of commands, last hop first.
+"""From an opportunity to the router's calldata, and back to commands.
 
-Header `[version:1][deadline:5][minProfit:16][baseToken:20]`, then one command per hop
-`[kind << 1 | zeroForOne : 1][pool:20]` with its arguments: V2 first `[amountOut:16][amountIn:16]`, V2 nested
-`[amountIn:16]`, V3 first `[amountIn:16]`, V3 nested none (it buys what it is asked for).
+Header `[version << 4 | flags : 1][pin:4][minProfit:14]`, extras where the flags announce them, and the
+commands of one or several cycles. The last hop that can pay before it is paid comes first; the hops behind it
+follow, since they need its output; then those before it, from the last to the first, each delivering what the
+one after it owes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from engine.domain.errors import ExecutionError
-from engine.domain.market import Protocol
+from engine.domain.execution import Pinned
 from engine.domain.opportunity import Hop, Opportunity
+from engine.execution.commands import (
+    Command,
+    Hold,
+    Kind,
+    Reader,
+    address_bytes,
+    amount_bytes,
+    read_command,
+)
+from engine.execution.cycle_commands import Lender, cycle_commands
 
-VERSION = 1
-HEADER_BYTES = 42
-COMMAND_BYTES = 21
-AMOUNT_BYTES = 16
-# Beyond it the stream could begin like the selector of one of the router's functions.
-MAX_DEADLINE = 2**38 - 1
-
-_KINDS = {Protocol.UNISWAP_V2: 1, Protocol.UNISWAP_V3: 2}
-_PROTOCOLS = {kind: protocol for protocol, kind in _KINDS.items()}
+VERSION = 2
+HEADER_BYTES = 19
+MAX_PIN = 2**32 - 1
+MAX_GUARDS = 15
+_EXPLICIT_BASE, _EXACT_BLOCK, _EXTRAS, _SEVERAL = 1, 2, 4, 8
+_PARENT_PIN, _BUILDER_BID = 1, 2
+UNKNOWN = Pinned()
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """One hop as the router reads it; an amount that the stream does not carry is None. Base units."""
+class Validity:
+    """When a stream may run: until `deadline` (unix seconds), or only in `block` where that is given; only on
+    the parent whose hash begins as `parent_hash` does, where that is given."""
 
-    protocol: Protocol
-    pool: str
-    zero_for_one: bool
-    amount_in: int | None = None
-    amount_out: int | None = None
+    deadline: int
+    block: int | None = None
+    parent_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A decoded stream. `deadline` in unix seconds, `min_profit` in base units; last hop first."""
+    """A decoded stream. `min_profit` and `bid` in base units; `base_token` None: the pinned one. `cycles` are
+    commands in the stream's order; `guarded` the tokens of which the router may not end with less."""
 
-    deadline: int
+    validity: Validity
     min_profit: int
-    base_token: str
-    commands: tuple[Command, ...]
+    base_token: str | None
+    cycles: tuple[tuple[Command, ...], ...]
+    guarded: tuple[str, ...] = ()
+    bid: int = 0
+
+    @property
+    def deadline(self) -> int:
+        return self.validity.deadline
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Those of the only cycle."""
+        (commands,) = self.cycles
+        return commands
 
 
-def encode_stream(opportunity: Opportunity, deadline: int, min_profit: int) -> bytes:
-    """The calldata that executes `opportunity`.
+def encode_stream(
+    opportunity: Opportunity,
+    deadline: int,
+    min_profit: int,
+    pinned: Pinned = UNKNOWN,
+    lender: Lender | None = None,
+) -> bytes:
+    """The calldata that executes `opportunity` until `deadline` (unix seconds).
 
-    Raises ExecutionError when it is not a connected cycle of 2 or more hops over the router's pool kinds, or
-    a number does not fit its field.
+    Raises ExecutionError when it is not a connected cycle of 2 or more hops that the router can execute, when
+    it needs a lender and has none, or a number does not fit its field.
     """
-    _require_cycle(opportunity)
-    if not 0 <= deadline <= MAX_DEADLINE:
-        raise ExecutionError(f"deadline {deadline} is outside 0..{MAX_DEADLINE}")
-    last, *earlier = reversed(opportunity.hops)
-    parts = [
-        VERSION.to_bytes(1, "big"),
-        deadline.to_bytes(5, "big"),
-        _amount(min_profit, "minimum profit"),
-        _address(opportunity.base_token),
-        _command(last),
-    ]
-    if last.protocol is Protocol.UNISWAP_V2:
-        parts.append(_amount(last.amount_out, "amount out"))
-    parts.append(_amount(last.amount_in, "amount in"))
-    for hop in earlier:
-        parts.append(_command(hop))
-        if hop.protocol is Protocol.UNISWAP_V2:
-            parts.append(_amount(hop.amount_in, "amount in"))
-    return b"".join(parts)
+    return encode_cycles([opportunity], Validity(deadline), min_profit, pinned, lender)
+
+
+def encode_cycles(
+    opportunities: Sequence[Opportunity],
+    validity: Validity,
+    min_profit: int,
+    pinned: Pinned = UNKNOWN,
+    lender: Lender | None = None,
+    bid: int = 0,
+) -> bytes:
+    """Several opportunities of one base token in one transaction, executed in their order, all or none.
+
+    `bid` goes to the block's fee recipient, in base units of the pinned wrapped native token, before the
+    profit is looked at. Raises as `encode_stream`.
+    """
+    base = opportunities[0].base_token if opportunities else ""
+    if not opportunities or any(each.base_token != base for each in opportunities):
+        raise ExecutionError("one or more cycles of one base token are needed")
+    if bid and base != pinned.wrapped_native:
+        raise ExecutionError("a bid can be paid in the pinned wrapped native token only")
+    explicit = base != pinned.wrapped_native
+    guarded: dict[str, None] = {}
+    segments = []
+    for opportunity in opportunities:
+        _require_cycle(opportunity)
+        commands, touched = cycle_commands(opportunity, pinned, lender)
+        guarded.update(dict.fromkeys(touched))
+        segments.append(_segment(commands, base if explicit else None))
+    several = len(segments) > 1
+    extras = _extras(validity, bid, tuple(guarded))
+    flags = explicit * _EXPLICIT_BASE | (validity.block is not None) * _EXACT_BLOCK
+    flags |= bool(extras) * _EXTRAS | several * _SEVERAL
+    if several:
+        segments = [len(segment).to_bytes(2, "big") + segment for segment in segments]
+    header = bytes([VERSION << 4 | flags]) + _pin(validity) + amount_bytes(min_profit, "minimum profit")
+    return b"".join((header, extras, *segments))
 
 
 def decode_stream(data: bytes) -> Stream:
-    """The inverse of `encode_stream`. Raises ExecutionError for anything the router would refuse."""
-    if len(data) < HEADER_BYTES + COMMAND_BYTES or data[0] != VERSION:
-        raise ExecutionError("not a version 1 command stream")
-    commands = []
-    position = HEADER_BYTES
-    while position < len(data):
-        command, position = _read_command(data, position)
-        commands.append(command)
-    return Stream(
-        deadline=int.from_bytes(data[1:6], "big"),
-        min_profit=int.from_bytes(data[6:22], "big"),
-        base_token="0x" + data[22:42].hex(),
-        commands=tuple(commands),
-    )
+    """The inverse of `encode_cycles`. Raises ExecutionError for anything the router would refuse."""
+    if len(data) < HEADER_BYTES or data[0] >> 4 != VERSION:
+        raise ExecutionError(f"not a version {VERSION} command stream")
+    flags = data[0]
+    pin = int.from_bytes(data[1:5], "big")
+    reader = Reader(data, HEADER_BYTES, len(data))
+    parent: str | None = None
+    bid, guarded = 0, tuple[str, ...]()
+    if flags & _EXTRAS:
+        extras = reader.number(1)
+        parent = "0x" + reader.take(8).hex() if extras & _PARENT_PIN else None
+        bid = reader.amount() if extras & _BUILDER_BID else 0
+        guarded = tuple(reader.address() for _ in range(extras >> 4))
+    base = "0x" + data[-20:].hex() if flags & _EXPLICIT_BASE else None
+    cycles: list[tuple[Command, ...]] = []
+    while reader.position < len(data) or not cycles:
+        end = len(data)
+        if flags & _SEVERAL:
+            size = reader.number(2)
+            end = reader.position + size
+        if end > len(data):
+            raise ExecutionError("a cycle reaches past the end of the stream")
+        cycles.append(_read_cycle(Reader(data, reader.position, end), base))
+        reader.position = end
+    exact = bool(flags & _EXACT_BLOCK)
+    validity = Validity(0 if exact else pin, pin if exact else None, parent)
+    return Stream(validity, int.from_bytes(data[5:19], "big"), base, tuple(cycles), guarded, bid)
+
+
+def _read_cycle(reader: Reader, base: str | None) -> tuple[Command, ...]:
+    commands = [read_command(reader, True)]
+    tail = 0 if base is None else 20
+    while reader.position + tail < reader.end:
+        if reader.data[reader.position] == Kind.END and reader.position + 21 == reader.end:
+            break
+        commands.append(read_command(reader, False))
+        if isinstance(commands[-1], Hold):
+            break
+    return tuple(commands)
+
+
+def _segment(commands: Sequence[Command], base: str | None) -> bytes:
+    encoded = b"".join(command.encode() for command in commands)
+    if base is None:
+        return encoded
+    # After a hold nothing is read; the header still finds the base token at the end.
+    end = b"" if isinstance(commands[-1], Hold) else bytes([Kind.END << 2])
+    return encoded + end + address_bytes(base)
+
+
+def _pin(validity: Validity) -> bytes:
+    name, value = "deadline", validity.deadline
+    if validity.block is not None:
+        name, value = "block", validity.block
+    if not 0 <= value <= MAX_PIN:
+        raise ExecutionError(f"{name} {value} is outside 0..{MAX_PIN}")
+    return value.to_bytes(4, "big")
+
+
+def _extras(validity: Validity, bid: int, guarded: tuple[str, ...]) -> bytes:
+    if validity.parent_hash is None and not bid and not guarded:
+        return b""
+    if len(guarded) > MAX_GUARDS:
+        raise ExecutionError(f"more than {MAX_GUARDS} tokens pass through the router")
+    flags = len(guarded) << 4
+    parts = []
+    if validity.parent_hash is not None:
+        flags |= _PARENT_PIN
+        parts.append(bytes.fromhex(validity.parent_hash[2:18]))
+    if bid:
+        flags |= _BUILDER_BID
+        parts.append(amount_bytes(bid, "bid"))
+    parts.extend(address_bytes(token) for token in guarded)
+    return bytes([flags]) + b"".join(parts)
 
 
 def _require_cycle(opportunity: Opportunity) -> None:
@@ -100,47 +206,9 @@ def _require_cycle(opportunity: Opportunity) -> None:
         if hop.token_out != following.token_in:
             raise ExecutionError(f"the hop after {hop.pool} does not sell what it bought")
     for hop, following in pairwise(hops):
-        if hop.amount_out != following.amount_in:
-            raise ExecutionError(f"{hop.pool} is asked for another amount than the next hop owes")
+        _require_covered(hop, following)
 
 
-def _address(address: str) -> bytes:
-    value = bytes.fromhex(address[2:])
-    if len(value) != 20:
-        raise ExecutionError(f"{address} is not a 20-byte address")
-    return value
-
-
-def _amount(value: int, what: str) -> bytes:
-    if not 0 <= value < 1 << (8 * AMOUNT_BYTES):
-        raise ExecutionError(f"{what} {value} does not fit {8 * AMOUNT_BYTES} bits")
-    return value.to_bytes(AMOUNT_BYTES, "big")
-
-
-def _command(hop: Hop) -> bytes:
-    return bytes([_KINDS[hop.protocol] << 1 | hop.zero_for_one]) + _address(hop.pool)
-
-
-def _read_command(data: bytes, position: int) -> tuple[Command, int]:
-    first = position == HEADER_BYTES
-    protocol = _PROTOCOLS.get(data[position] >> 1)
-    if protocol is None:
-        raise ExecutionError(f"byte {position} is not a command the router knows")
-    v2 = protocol is Protocol.UNISWAP_V2
-    count = int(v2) + int(first)
-    end = position + COMMAND_BYTES + count * AMOUNT_BYTES
-    if end > len(data):
-        raise ExecutionError(f"the command at byte {position} reaches past the end of the stream")
-    start = position + COMMAND_BYTES
-    amounts = [
-        int.from_bytes(data[start + k * AMOUNT_BYTES : start + (k + 1) * AMOUNT_BYTES], "big")
-        for k in range(count)
-    ]
-    command = Command(
-        protocol=protocol,
-        pool="0x" + data[position + 1 : start].hex(),
-        zero_for_one=bool(data[position] & 1),
-        amount_in=amounts[-1] if amounts else None,
-        amount_out=amounts[0] if v2 and first else None,
-    )
-    return command, end
+def _require_covered(hop: Hop, following: Hop) -> None:
+    if hop.amount_out < following.amount_in:
+        raise ExecutionError(f"{hop.pool} gives less than the next hop owes")

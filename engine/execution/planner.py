@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.domain.execution import Plan
+from engine.domain.execution import Pinned, Plan
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Approved
-from engine.execution.encoder import encode_stream
+from engine.execution.encoder import UNKNOWN, encode_stream
 
 BPS = 10_000
 GAS_CEILING_FACTOR = 3
@@ -27,9 +27,16 @@ class PlanTerms:
 
 
 class Planner:
-    """Makes plans for one router. `clock` returns unix seconds."""
+    """Makes plans for one router, constructed with `pinned`. `clock` returns unix seconds."""
 
-    def __init__(self, router: str, terms: PlanTerms, clock: Callable[[], float] = time.time):
+    def __init__(
+        self,
+        router: str,
+        terms: PlanTerms,
+        clock: Callable[[], float] = time.time,
+        pinned: Pinned = UNKNOWN,
+    ):
+        self._pinned = pinned
         self._router = router
         self._terms = terms
         self._clock = clock
@@ -47,7 +54,7 @@ class Planner:
         return Plan(
             approved=approved,
             router=self._router,
-            calldata=encode_stream(opportunity, deadline, min_profit),
+            calldata=encode_stream(opportunity, deadline, min_profit, self._pinned),
             min_profit=min_profit,
             deadline=deadline,
             gas_limit=opportunity.gas_estimate * GAS_CEILING_FACTOR + GAS_CEILING_EXTRA,

@@ -23,7 +23,7 @@ from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
 from engine.domain.errors import DeploymentError, NodeError
 from engine.domain.feeds import USD, FeedStatus
-from engine.domain.market import BlockRef, Protocol, Venue
+from engine.domain.market import ZERO_ADDRESS, BlockRef, Protocol, Venue
 
 
 class Contracts:
@@ -35,7 +35,9 @@ class Contracts:
         self.dex.owner = node.rpc("eth_accounts")[0]
         self.node = node
         self.manager = self.deploy("AccessManager", ["address"], self.dex.owner)
-        self.router = self.deploy("ArbitrageRouter", ["address", "address"], self.dex.owner, self.manager)
+        self.router = self.deploy(
+            "ArbitrageRouter", ["address"] * 6, self.dex.owner, self.manager, *[ZERO_ADDRESS] * 4
+        )
         self.implementations: dict[str, str] = {}
         self.dex_registry = self.proxy("DexRegistry")
         self.feeds = self.proxy("PriceFeedRegistry")

@@ -17,7 +17,8 @@ from engine.chain.access import read_access
 from engine.chain.deployments import CONTRACTS, check, read_manifests
 from engine.chain.rpc import RpcNode, connect
 from engine.domain.errors import DeploymentError
-from engine.domain.market import Protocol, Venue
+from engine.domain.execution import Pinned
+from engine.domain.market import ZERO_ADDRESS, Protocol, Venue
 
 OPERATOR = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
 VAULT = "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc"
@@ -56,15 +57,16 @@ class Chain:
     def manifest(self, contract: str) -> dict:
         return json.loads((self.out / "31337" / f"{contract}.json").read_text())
 
-    def contract(self, name: str):
+    def contract(self, name: str, interface: str | None = None):
         address = Web3.to_checksum_address(self.manifest(name)["address"])
-        return self.web3.eth.contract(address=address, abi=forge_artifact(name).abi)
+        return self.web3.eth.contract(address=address, abi=forge_artifact(interface or name).abi)
 
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted((self.out / "31337").iterdir())}
 
     async def deploy_again(self, **changes) -> str:
-        arguments = {"operator": OPERATOR, "vault": VAULT, "venues": VENUES, "feeds": self.feeds, **changes}
+        arguments = {"operator": OPERATOR, "vault": VAULT, "venues": VENUES, "feeds": self.feeds}
+        arguments |= {"pinned": Pinned(WETH), **changes}
         return await deploy(self.url, self.out, **arguments)
 
 
@@ -124,10 +126,16 @@ async def test_every_manifest_fits_the_chain(chain: Chain, node: RpcNode):
 
 
 async def test_constructor_arguments_reach_the_router(chain: Chain):
-    router = chain.contract("ArbitrageRouter")
+    router = chain.contract("ArbitrageRouter", "IArbitrageRouter")
     assert router.functions.OPERATOR().call().lower() == OPERATOR
     assert router.functions.VAULT().call().lower() == VAULT
-    assert chain.manifest("ArbitrageRouter")["constructor_args"] == [OPERATOR, VAULT]
+    assert chain.manifest("ArbitrageRouter")["constructor_args"] == [
+        OPERATOR,
+        VAULT,
+        WETH,
+        *[ZERO_ADDRESS] * 3,
+    ]
+    assert router.functions.WRAPPED_NATIVE().call().lower() == WETH
 
 
 async def test_venues_feeds_and_router_are_registered(chain: Chain):
@@ -302,8 +310,8 @@ async def test_changed_source_is_found(chain: Chain, node: RpcNode, tmp_path: Pa
     out = forge_manifest(chain, tmp_path, "ArbitrageRouter")
     path = out / "31337" / "ArbitrageRouter.input.json"
     text = path.read_text()
-    assert text.count("VERSION = 1;") == 1
-    path.write_text(text.replace("VERSION = 1;", "VERSION = 2;"))
+    assert text.count("VERSION = 2;") == 1
+    path.write_text(text.replace("VERSION = 2;", "VERSION = 3;"))
     findings = (await results(node, out))["ArbitrageRouter"].findings
     assert [one.endswith("is not what the recorded sources compile to") for one in findings] == [True]
 

@@ -12,7 +12,7 @@ from eth_utils import keccak
 
 from engine.amm.quote import quote_exact_in, quote_exact_out
 from engine.app.toolchain import forge_artifact, npm_artifact
-from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
+from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Protocol, Token
 from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
 
@@ -84,7 +84,7 @@ class RouterBench:
         self._create_pools()
         self.router = self.deploy(
             forge_artifact("ArbitrageRouter").bytecode
-            + encode(["address", "address"], [operator, self.owner])
+            + encode(["address"] * 6, [operator, self.owner, *[ZERO_ADDRESS] * 4])
         )
 
     def _create_pools(self) -> None:

@@ -12,7 +12,7 @@ from eth_abi import encode
 from eth_utils import keccak
 
 from engine.app.toolchain import forge_artifact, npm_artifact
-from engine.domain.market import BlockRef, Protocol
+from engine.domain.market import ZERO_ADDRESS, BlockRef, Protocol
 from engine.domain.opportunity import Hop, Opportunity
 from engine.execution.encoder import encode_stream
 
@@ -143,7 +143,7 @@ def build(url: str, folder: Path) -> SmallChain:
     driver = Driver(url)
     market = Market(driver)
     near, far = market.pairs
-    arguments = encode(["address", "address"], [driver.searcher, driver.owner])
+    arguments = encode(["address"] * 6, [driver.searcher, driver.owner, *[ZERO_ADDRESS] * 4])
     router = driver.deploy(forge_artifact("ArbitrageRouter").bytecode + arguments)
     shoved = (RESERVES[0] + SHOVE, RESERVES[1] - amount_out(SHOVE, *RESERVES))
     # A quarter of the shove is well short of the best size.

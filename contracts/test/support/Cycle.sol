@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ArbitrageRouter} from "../../src/ArbitrageRouter.sol";
+import {IArbitrageRouter} from "../../src/interfaces/IArbitrageRouter.sol";
 import {WorldToken} from "../../world/WorldToken.sol";
 import {IV2Pair, Published} from "./Published.sol";
 import {Stream} from "./Stream.sol";
@@ -18,15 +19,21 @@ abstract contract Cycle is Published {
 
     address internal operator = makeAddr("operator");
     address internal vault = makeAddr("vault");
-    ArbitrageRouter internal router;
+    IArbitrageRouter internal router;
     address[] internal tokens;
 
     function deployCycleWorld() internal {
         deployPublished();
-        router = new ArbitrageRouter(operator, vault);
+        router = deployRouter(vault, address(0));
         for (uint256 i = 0; i < SLOTS; i++) {
             tokens.push(address(new WorldToken("Token", "TKN", 18)));
         }
+    }
+
+    function deployRouter(address vault_, address wrappedNative) internal returns (IArbitrageRouter) {
+        return IArbitrageRouter(
+            address(new ArbitrageRouter(operator, vault_, wrappedNative, address(0), address(0), address(0)))
+        );
     }
 
     /// @dev A cycle from tokens[0] back to it in which the first pool sells tokens[1] `discountBps` too cheap.
@@ -80,7 +87,7 @@ abstract contract Cycle is Published {
     }
 
     function encode(Hop[] memory hops, uint256 minProfit) internal view returns (bytes memory) {
-        return bytes.concat(Stream.header(block.timestamp, minProfit, tokens[0]), commands(hops));
+        return bytes.concat(Stream.header(block.timestamp, minProfit), commands(hops), Stream.end(tokens[0]));
     }
 
     function commands(Hop[] memory hops) internal pure returns (bytes memory stream) {
@@ -100,7 +107,7 @@ abstract contract Cycle is Published {
     }
 
     function run(bytes memory stream) internal returns (bool ok, bytes memory returned) {
-        vm.prank(operator);
+        vm.prank(operator, operator);
         return address(router).call(stream);
     }
 

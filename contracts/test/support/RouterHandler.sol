@@ -67,10 +67,11 @@ contract RouterHandler is Cycle {
         uint256 asked = uint256(owed) % 10e18;
         run(
             bytes.concat(
-                Stream.header(block.timestamp, 0, tokens[0]),
+                Stream.header(block.timestamp, 0),
                 v2
                     ? Stream.topV2(address(_hostile), true, 1, asked)
-                    : Stream.topV3(address(_hostile), true, asked)
+                    : Stream.topV3(address(_hostile), true, asked),
+                Stream.end(tokens[0])
             )
         );
         _raiseFloor();

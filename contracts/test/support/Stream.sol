@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @dev The router's stream, written the long way round: one function per part.
+/// @dev The router's stream, written the long way round: one function per part. The base token is always named.
 library Stream {
-    function header(uint256 deadline, uint256 minProfit, address base) internal pure returns (bytes memory) {
-        return abi.encodePacked(uint8(1), uint40(deadline), uint128(minProfit), base);
+    function header(uint256 deadline, uint256 minProfit) internal pure returns (bytes memory) {
+        return flagged(1, deadline, minProfit);
+    }
+
+    /// @dev Flags as IArbitrageRouter has them: 1 base named, 2 exact block, 4 extras, 8 several cycles.
+    function flagged(uint8 flags, uint256 pin, uint256 minProfit) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(0x20) | flags, uint32(pin), uint112(minProfit));
+    }
+
+    function end(address base) internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(0), base);
     }
 
     function topV2(address pool, bool zeroForOne, uint256 amountOut, uint256 amountIn)
@@ -12,22 +21,26 @@ library Stream {
         pure
         returns (bytes memory)
     {
-        return abi.encodePacked(_first(1, zeroForOne), pool, uint128(amountOut), uint128(amountIn));
+        return abi.encodePacked(op(1, zeroForOne), pool, uint112(amountOut), uint112(amountIn));
     }
 
     function topV3(address pool, bool zeroForOne, uint256 amountIn) internal pure returns (bytes memory) {
-        return abi.encodePacked(_first(2, zeroForOne), pool, uint128(amountIn));
+        return abi.encodePacked(op(2, zeroForOne), pool, uint112(amountIn));
+    }
+
+    function topV3Out(address pool, bool zeroForOne, uint256 amountOut) internal pure returns (bytes memory) {
+        return abi.encodePacked(op(2, zeroForOne) | 2, pool, uint112(amountOut));
     }
 
     function nestedV2(address pool, bool zeroForOne, uint256 amountIn) internal pure returns (bytes memory) {
-        return abi.encodePacked(_first(1, zeroForOne), pool, uint128(amountIn));
+        return abi.encodePacked(op(1, zeroForOne), pool, uint112(amountIn));
     }
 
     function nestedV3(address pool, bool zeroForOne) internal pure returns (bytes memory) {
-        return abi.encodePacked(_first(2, zeroForOne), pool);
+        return abi.encodePacked(op(2, zeroForOne), pool);
     }
 
-    function _first(uint8 kind, bool zeroForOne) private pure returns (uint8) {
-        return (kind << 1) | (zeroForOne ? 1 : 0);
+    function op(uint8 kind, bool zeroForOne) internal pure returns (uint8) {
+        return (kind << 2) | (zeroForOne ? 1 : 0);
     }
 }

@@ -25,6 +25,7 @@ from engine.app.world.world import World, node_options
 from engine.chain.feeds import read_feeds
 from engine.chain.keys import LocalSigner, signer_of_key
 from engine.domain.events import BlockFinished, BlockSkipped, Fact
+from engine.domain.execution import Pinned
 from engine.domain.market import BlockRef
 
 _OPERATOR_FUNDS_WEI = 10 * 10**18
@@ -119,6 +120,7 @@ async def _trade(run: DemoRun, world: World, anvil: AnvilProcess, say: Say, watc
         settings.deployments.directory,
         operator=operator.address,
         vault=vault.address,
+        pinned=Pinned(world.wrapped_native),
         venues=world.venues,
         feeds=[
             FeedListing(f.base, f.quote, f.aggregator, f.max_staleness_s, f.min_answer, f.max_answer)

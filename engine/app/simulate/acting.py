@@ -15,7 +15,7 @@ from engine.chain.logs import token_delta
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
 from engine.domain.errors import ExecutionError
-from engine.domain.execution import Execution, Intent, Outcome
+from engine.domain.execution import Execution, Intent, Outcome, Pinned
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Opportunity, Refused
 from engine.domain.pool_state import Bootstrap
@@ -43,6 +43,7 @@ class Stage:
     node: RpcNode
     head: BlockRef
     deployment: Deployment
+    pinned: Pinned
     signer: Signer
     settings: Settings
     reading: Bootstrap
@@ -99,7 +100,7 @@ async def _first_that_holds(
 ) -> Act:
     """Take opportunities through checks and simulation in order, and send the first that passes."""
     chain = RiskChain(stage.settings.risk)
-    planner = Planner(stage.deployment.router, _terms(stage.settings), clock=lambda: 0)
+    planner = Planner(stage.deployment.router, _terms(stage.settings), clock=lambda: 0, pinned=stage.pinned)
     simulator = Simulator(stage.node, stage.signer.address, stage.block_interval_s)
     refusals: dict[str, int] = {}
     for opportunity in found:

@@ -26,6 +26,7 @@ from engine.chain.deployments import check, read_manifests
 from engine.chain.keys import signer_of_key
 from engine.chain.rpc import RpcNode
 from engine.domain.errors import MarketError
+from engine.domain.execution import Pinned
 from engine.domain.pool_state import Bootstrap
 from engine.market.market import Market
 
@@ -88,7 +89,8 @@ async def prepare(
     # The deployment's blocks share one timestamp, so that the searcher's is still to come.
     await node.request("anvil_setBlockTimestampInterval", [0])
     manifests = folder / "deployments"
-    await deploy(url, manifests, operator=signer.address, vault=vault, venues=table.venues)
+    pinned = Pinned(table.wrapped_native)
+    await deploy(url, manifests, operator=signer.address, vault=vault, venues=table.venues, pinned=pinned)
     deployment = await check(node, read_manifests(manifests, moment.chain_id))
     await node.request("evm_setAutomine", [False])
     ahead = moment.number - 1 - (await latest(node)).number
@@ -103,6 +105,7 @@ async def prepare(
         node=node,
         head=head,
         deployment=deployment,
+        pinned=pinned,
         signer=signer,
         settings=simulation_settings(url, moment.chain_id, table),
         reading=Bootstrap(head, reading.tokens, reading.pools, {**found.refused, **reading.refused}),

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {LockCommands} from "./LockCommands.sol";
+import "./Words.sol";
+
+/// @dev Hops that must have their input before they give their output. FORWARD: the input is here already, the output
+/// stays here for the commands behind. DIRECT: the commands behind bring the input, the output goes to the payee.
+/// RELAY: they bring the input, the output comes here, and the payee gets exactly what it is owed.
+abstract contract PullCommands is LockCommands {
+    uint256 internal immutable _balancerVault;
+
+    constructor(address balancerVault) {
+        _balancerVault = _word(balancerVault);
+    }
+
+    /// @dev Curve, ERC-4626 and wstETH: `[op:1][venue:20][amountIn:14][form:1][coins:1]`, then `[tokenIn:20]` if the
+    /// form says that the input must be approved, and `[tokenOut:20]` for RELAY.
+    function _pull(uint256 op, uint256 cursor, uint256 end, uint256 payee, uint256 owed) internal {
+        uint256 venue = _addressAt(cursor + 1);
+        uint256 amountIn = _amountAt(cursor + 21);
+        uint256 form = _byteAt(cursor + 35);
+        uint256 coins = _byteAt(cursor + 36);
+        uint256 tokenIn;
+        uint256 tokenOut;
+        unchecked {
+            cursor += 37;
+            if (form & INPUT_APPROVED != 0) {
+                tokenIn = _addressAt(cursor);
+                cursor += 20;
+            }
+            if (op & 3 == RELAY) {
+                tokenOut = _addressAt(cursor);
+                cursor += 20;
+            }
+        }
+        if (cursor > end) _fail(MALFORMED_STREAM);
+        if (op & 3 != FORWARD) {
+            _deliver(cursor, end, form & INPUT_PUSHED != 0 ? venue : _self(), amountIn);
+        }
+        if (form & INPUT_APPROVED != 0) _approve(tokenIn, venue, amountIn);
+        uint256 size = _prepare(op >> 2, form, coins, amountIn, op & 3 == DIRECT ? payee : _self());
+        _call(venue, 0, size, 0);
+        if (form & INPUT_APPROVED != 0) _requireSpent(tokenIn, venue);
+        _handOn(op & 3, cursor, end, tokenOut, payee, owed);
+    }
+
+    /// @dev Wrapping of the chain's own coin: `[op:1][amountIn:14][form:1]`; the second form unwraps.
+    function _pullNative(uint256 op, uint256 cursor, uint256 end, uint256 payee, uint256 owed) internal {
+        uint256 amountIn = _amountAt(cursor + 1);
+        uint256 form = _byteAt(cursor + 15);
+        uint256 wrapped = _wrappedNative;
+        unchecked {
+            cursor += 16;
+        }
+        if (cursor > end) _fail(MALFORMED_STREAM);
+        if (op & 3 != FORWARD) _deliver(cursor, end, _self(), amountIn);
+        if (form & SECOND_FORM == 0) {
+            assembly {
+                mstore(0, DEPOSIT_NATIVE)
+            }
+            _call(wrapped, amountIn, 4, 0);
+        } else {
+            assembly {
+                mstore(0, WITHDRAW_NATIVE)
+                mstore(32, amountIn)
+            }
+            _call(wrapped, 0, 36, 0);
+        }
+        _handOn(op & 3, cursor, end, wrapped, payee, owed);
+    }
+
+    /// @dev Balancer V2: `[op:1][form:1][poolId:32][tokenIn:20][tokenOut:20][amount:14][amountIn:14]`; the amount is
+    /// the input, in the second form the output.
+    function _pullBalancer(uint256 op, uint256 cursor, uint256 end, uint256 payee, uint256 owed) internal {
+        uint256 vault = _balancerVault;
+        uint256 tokenIn = _addressAt(cursor + 34);
+        uint256 amountIn = _amountAt(cursor + 88);
+        unchecked {
+            if (cursor + 102 > end) _fail(MALFORMED_STREAM);
+            if (op & 3 != FORWARD) _deliver(cursor + 102, end, _self(), amountIn);
+        }
+        _approve(tokenIn, vault, amountIn);
+        uint256 receiver = op & 3 == DIRECT ? payee : _self();
+        assembly {
+            let exactOut := and(calldataload(sub(cursor, 30)), SECOND_FORM)
+            mstore(0, SWAP_BALANCER_V2)
+            mstore(32, 224)
+            mstore(64, address())
+            mstore(96, 0)
+            mstore(128, receiver)
+            mstore(160, 0)
+            // The limit: the most to sell, or the least to buy.
+            mstore(192, mul(exactOut, amountIn))
+            mstore(224, timestamp())
+            mstore(256, calldataload(add(cursor, 2)))
+            mstore(288, exactOut)
+            mstore(320, tokenIn)
+            mstore(352, shr(96, calldataload(add(cursor, 54))))
+            mstore(384, shr(144, calldataload(add(cursor, 74))))
+            mstore(416, 192)
+            mstore(448, 0)
+        }
+        _call(vault, 0, 452, 0);
+        _requireSpent(tokenIn, vault);
+        uint256 tokenOut = _addressAt(cursor + 54);
+        unchecked {
+            _handOn(op & 3, cursor + 102, end, tokenOut, payee, owed);
+        }
+    }
+
+    /// @dev What follows the swap itself.
+    function _handOn(uint256 mode, uint256 cursor, uint256 end, uint256 tokenOut, uint256 payee, uint256 owed)
+        private
+    {
+        if (mode == FORWARD) _deliver(cursor, end, payee, owed);
+        else if (mode == RELAY) _pay(tokenOut, payee, owed);
+    }
+
+    /// @dev The venue's function with its arguments, from memory[28]; their size.
+    function _prepare(uint256 kind, uint256 form, uint256 coins, uint256 amountIn, uint256 receiver)
+        private
+        view
+        returns (uint256 size)
+    {
+        if (kind == KIND_CURVE) {
+            // Pushed input is used by exchange_received, which is told where to send the output.
+            uint256 selector = form & SECOND_FORM == 0
+                ? (form & INPUT_PUSHED == 0 ? CURVE_EXCHANGE_INT : CURVE_RECEIVED_INT)
+                : (form & INPUT_PUSHED == 0 ? CURVE_EXCHANGE_UINT : CURVE_RECEIVED_UINT);
+            assembly {
+                mstore(0, selector)
+                mstore(32, shr(4, coins))
+                mstore(64, and(coins, 15))
+                mstore(96, amountIn)
+                mstore(128, 0)
+                mstore(160, receiver)
+            }
+            return form & INPUT_PUSHED == 0 ? 132 : 164;
+        }
+        if (kind == KIND_VAULT) {
+            uint256 selector = form & SECOND_FORM == 0 ? VAULT_DEPOSIT : VAULT_REDEEM;
+            assembly {
+                mstore(0, selector)
+                mstore(32, amountIn)
+                mstore(64, receiver)
+                mstore(96, address())
+            }
+            return form & SECOND_FORM == 0 ? 68 : 100;
+        }
+        uint256 wrapping = form & SECOND_FORM == 0 ? WRAP : UNWRAP;
+        assembly {
+            mstore(0, wrapping)
+            mstore(32, amountIn)
+        }
+        return 36;
+    }
+}
