@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from engine.app.loading import load
 from engine.app.settings import Settings
 from engine.chain.bootstrap import bootstrap, refresh
-from engine.chain.discovery import discover
-from engine.chain.logs import decode_creations
+from engine.chain.creations import decode_creations
+from engine.chain.discovery import find_pools, list_pools
+from engine.chain.identify import identify
+from engine.chain.readers.reading import Reading
 from engine.domain.errors import NodeError
-from engine.domain.market import BlockRef, PoolRecord, RawBlock, Venue
+from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, RawBlock, Venue
 from engine.domain.pool_state import PoolState
 from engine.domain.ports import Node
 from engine.market.market import Market
@@ -36,7 +38,7 @@ class MarketFeed:
 
     async def read_all(self, head: BlockRef) -> Market:
         """A market of every pool there is at `head`. Raises NodeError when the node fails."""
-        found = await discover(
+        pools, refused = await find_pools(
             self._node,
             [venue for venue in self.venues if venue.enabled],
             self._settings.market.discovery_from_block,
@@ -44,10 +46,10 @@ class MarketFeed:
             tokens=self._tradable(),
             progress=lambda done, total, pools: self._progress("factory blocks", done, total),
         )
-        self.refused |= dict(found.refused)
+        self.refused |= refused
         reading = await bootstrap(
             self._node,
-            found.pools,
+            pools,
             self.venues,
             head,
             progress=self._progress,
@@ -61,12 +63,7 @@ class MarketFeed:
 
     async def admit(self, market: Market, raw: RawBlock) -> Sequence[int]:
         """Read pools created in the block, and pools whose state was lost, as of the block; their rows."""
-        created = decode_creations(raw.logs, self.venues)
-        self.refused |= dict(created.refused)
-        tradable = self._tradable()
-        for pool in created.pools:
-            if tradable is None or tradable.issuperset(pool.tokens):
-                self.unread[pool.key] = pool
+        await self._note_created(market, raw)
         stale = market.tables.stale
         lost = sorted({int(market.tables.group[row]) for row in market.quarantined if stale[row]})
         wanted = [*self.unread.values(), *(market.pools[row] for row in lost[:_MAX_REREADS_PER_BLOCK])]
@@ -79,6 +76,22 @@ class MarketFeed:
         self.unread.clear()
         self.refused |= reading.refused
         return [row for first in load(market, reading) for row in market.rows_of(first)]
+
+    async def _note_created(self, market: Market, raw: RawBlock) -> None:
+        """Pools the block's logs announce, known or newly asked for, wait in `unread`."""
+        created = decode_creations(raw.logs, self.venues)
+        self.refused |= dict(created.refused)
+        reading = Reading(self._node, raw.block, self.venues)
+        sightings = [one for one in created.sightings if one.address]
+        for venue in {one.venue for one in created.sightings if not one.address}:
+            known = market.pool_row.keys() | self.unread.keys() | self.refused.keys()
+            sightings += [one for one in await list_pools(reading, venue) if one.address not in known]
+        records = created.pools + (await identify(reading, sightings) if sightings else [])
+        self.refused |= reading.refused
+        tradable = self._tradable()
+        for pool in records:
+            if tradable is None or (tradable | {ZERO_ADDRESS}).issuperset(pool.tokens):
+                self.unread[pool.key] = pool
 
     async def refresh(self, block: BlockRef, pools: Sequence[PoolRecord]) -> Sequence[PoolState]:
         """States at `block` of known pools whose logs do not carry them; fewer when some cannot be read, none

@@ -12,7 +12,7 @@ from engine.app.output import progress_bar
 from engine.app.simulate.chain_table import load_chain_table
 from engine.chain.bootstrap import bootstrap
 from engine.chain.deployments import check, read_manifests
-from engine.chain.discovery import discover
+from engine.chain.discovery import find_pools
 from engine.chain.registry import read_registry
 from engine.chain.rpc import RpcNode, connect
 from engine.chain.wire import header
@@ -53,7 +53,7 @@ async def _read(url: str, scope: NodeScope, tell: Callable[[str, int, int | None
     async with connect(url) as node:
         head = header(await node.request("eth_getBlockByNumber", ["latest", False])).ref
         universe = await _universe(node, scope, head)
-        found = await discover(
+        pools, _ = await find_pools(
             node,
             universe.venues,
             universe.from_block,
@@ -61,7 +61,7 @@ async def _read(url: str, scope: NodeScope, tell: Callable[[str, int, int | None
             tokens=universe.tokens,
             progress=lambda done, total, pools: tell(f"searching factories, {pools} pools", done, total),
         )
-        reading = await bootstrap(node, found.pools, universe.venues, head, progress=tell)
+        reading = await bootstrap(node, pools, universe.venues, head, progress=tell)
     if not reading.pools:
         raise UsageError(
             f"the node's chain has no readable pools of the known venues since block {universe.from_block}: "

@@ -10,6 +10,7 @@ from engine.chain.calls import answered, at_block, chunks, require_canonical
 from engine.chain.metadata import read_tokens
 from engine.chain.readers.families import read_states
 from engine.chain.readers.reading import Progress, Reading
+from engine.chain.vouching import unvouched
 from engine.chain.wire import octets
 from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Token, Venue
 from engine.domain.pool_state import Bootstrap, PartialState, PoolState
@@ -33,14 +34,16 @@ async def bootstrap(
     """Read tokens and pool state at `block`; `partial` says what the node does not hold.
 
     A pool is refused, with the reason, when its venue is unknown, its address is not where the venue would
-    have put it, its code is missing or not the venue's, a token's metadata is unfit, or its own calls fail or
-    contradict themselves. `trade_time`, in seconds, is when the states are to be traded on (by default, the
-    block's own time): amplifications that move are taken as of then. `progress(what, done, total)` counts
-    tokens, pools and tick words. Raises NodeError when the node fails or no longer holds the block.
+    have put it or its factory does not know it, its code is missing or not the venue's, a token's metadata is
+    unfit, or its own calls fail or contradict themselves. `trade_time`, in seconds, is when the states are to
+    be traded on (by default, the block's own time): amplifications that move are taken as of then.
+    `progress(what, done, total)` counts tokens, pools and tick words. Raises NodeError when the node fails or
+    no longer holds the block.
     """
     partial = partial or PartialState()
     reading = Reading(node, block, venues, trade_time=trade_time, progress=progress, partial=partial)
     pools = reading.keep(pools, _provenance_verdicts(pools, venues))
+    pools = reading.keep(pools, await unvouched(reading, pools))
     pools = reading.keep(pools, await _code_verdicts(reading, pools))
     addresses = sorted({token for pool in pools for token in pool.tokens} - {ZERO_ADDRESS})
     tokens, unfit = await read_tokens(

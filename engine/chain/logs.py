@@ -1,4 +1,4 @@
-"""Logs to facts: pool state events, pool creations, ERC-20 transfers.
+"""Logs to facts: pool state events and ERC-20 transfers.
 
 A log is data from a contract anybody may have written. Nothing here raises on one: a log that cannot be what
 it claims names its pool, so that the pool can be quarantined, and none of that pool's events are returned.
@@ -24,22 +24,13 @@ from engine.chain.events import (
     Malformed,
     address_of,
     exactly,
-    signed24,
-    topic_count,
-    unsigned,
     word_of,
     words_of,
 )
 from engine.chain.touches import TOUCH_TOPICS
-from engine.chain.wire import topic
-from engine.domain.market import PoolRecord, Protocol, Venue
-from engine.domain.provenance import is_genuine
-
-PAIR_CREATED = topic("PairCreated(address,address,address,uint256)")
-POOL_CREATED = topic("PoolCreated(address,address,uint24,int24,address)")
+from engine.domain.market import PoolRecord, Protocol
 
 STATE_TOPICS = (*EVENTS, *TOUCH_TOPICS)
-CREATION_TOPICS = (PAIR_CREATED, POOL_CREATED)
 
 # Families whose logs do not carry their state: any log that may change it says only that it must be read.
 READ_AGAIN = frozenset(
@@ -70,14 +61,6 @@ class Decoded:
     unknown: int
     hostile: list[tuple[int, str]]
     touched: frozenset[int] = field(default_factory=frozenset)
-
-
-@dataclass(frozen=True, slots=True)
-class Creations:
-    """Pools a venue's factory created, and (address, reason) of those that are not what it claims."""
-
-    pools: list[PoolRecord]
-    refused: list[tuple[str, str]]
 
 
 def decode(
@@ -166,29 +149,6 @@ class _Found:
         return Decoded(_events(rows, fields), self.unknown, hostile, frozenset(self.touched))
 
 
-def decode_creations(logs: Iterable[Mapping[str, Any]], venues: Sequence[Venue]) -> Creations:
-    """Pools that the venues' factories announced. A pool whose address is not the CREATE2 address of its
-    tokens and fee is refused: an honest factory cannot create it."""
-    by_factory = {venue.factory: venue for venue in venues}
-    found = Creations([], [])
-    for log in logs:
-        emitter = log.get("address")
-        venue = by_factory.get(emitter.lower()) if isinstance(emitter, str) else None
-        topics = log.get("topics")
-        if venue is None or not isinstance(topics, list) or not topics or topics[0] not in CREATION_TOPICS:
-            continue
-        try:
-            pool = _created_pool(venue, topics, words_of(log.get("data")))
-        except Malformed as error:
-            found.refused.append((venue.factory, f"malformed creation log of {venue.name}: {error}"))
-            continue
-        if is_genuine(venue, pool):
-            found.pools.append(pool)
-        else:
-            found.refused.append((pool.address, f"not at the address {venue.name} would give it"))
-    return found
-
-
 def token_delta(logs: Iterable[Mapping[str, Any]], token: str, account: str) -> int:
     """Change of `account`'s balance of an ERC-20 `token` by a receipt's Transfer logs, base units.
 
@@ -209,25 +169,6 @@ def token_delta(logs: Iterable[Mapping[str, Any]], token: str, account: str) -> 
             continue
         total += int.from_bytes(amount, "big") * ((receiver == account) - (sender == account))
     return total
-
-
-def _created_pool(venue: Venue, topics: list[Any], words: list[bytes]) -> PoolRecord:
-    if venue.protocol is Protocol.UNISWAP_V2:
-        if topics[0] != PAIR_CREATED:
-            raise Malformed("not a PairCreated log")
-        topic_count(topics, 3)
-        pool, _ = exactly(words, 2)
-        fee_pips, spacing = venue.fee_pips or 3000, 0
-    else:
-        if topics[0] != POOL_CREATED:
-            raise Malformed("not a PoolCreated log")
-        topic_count(topics, 4)
-        spacing_word, pool = exactly(words, 2)
-        fee_pips, spacing = unsigned(word_of(topics[3]), 24), signed24(spacing_word)
-        if not 0 < spacing < 16384 or fee_pips >= 1_000_000:
-            raise Malformed("fee or tick spacing out of range")
-    tokens = (address_of(word_of(topics[1])), address_of(word_of(topics[2])))
-    return PoolRecord(address_of(pool), venue.protocol, venue.name, tokens, fee_pips, spacing)
 
 
 def _events(rows: list[int], fields: list[Fields]) -> StateEvents:

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from engine.chain.creations import CREATION_TOPICS
 from engine.chain.endpoint_set import EndpointSet
-from engine.chain.logs import CREATION_TOPICS, STATE_TOPICS
+from engine.chain.logs import STATE_TOPICS
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import Header, bloom_may_contain, hash32, header, quantity
 from engine.domain.errors import GapTooWide, NodeError, ReorgTooDeep

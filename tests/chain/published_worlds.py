@@ -38,7 +38,12 @@ class NodeChain:
         self.node = node
         self.time = GENESIS_S
         self.evm = SimpleNamespace(
-            snapshot=lambda: node.rpc("evm_snapshot"), revert=lambda at: node.rpc("evm_revert", at)
+            snapshot=lambda: node.rpc("evm_snapshot"),
+            revert=lambda at: node.rpc("evm_revert", at),
+            basic=lambda account: SimpleNamespace(
+                nonce=int(node.rpc("eth_getTransactionCount", account, "latest"), 16)
+            ),
+            storage=lambda account, slot: int(node.rpc("eth_getStorageAt", account, hex(slot), "latest"), 16),
         )
         node.rpc("anvil_impersonateAccount", OWNER)
         node.rpc("anvil_setBalance", OWNER, hex(10**30))

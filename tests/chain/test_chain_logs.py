@@ -19,8 +19,8 @@ from engine.amm.layout import (
     limbs_to_int,
 )
 from engine.chain import events as chain_logs
-from engine.chain import logs as pool_logs
-from engine.chain.logs import STATE_TOPICS, TRANSFER, decode, decode_creations, token_delta
+from engine.chain.creations import POOL_CREATED, decode_creations
+from engine.chain.logs import STATE_TOPICS, TRANSFER, decode, token_delta
 
 POOL = "0x" + "11" * 20
 
@@ -110,7 +110,7 @@ def test_creation_logs_name_the_pools_and_an_impostor_is_refused(local_dex: Loca
         (3000, 0), (3000, 60), (100, 1), (2500, 50),
     ]  # fmt: skip
     assert found.refused == []
-    creation = next(entry for entry in logs if entry["topics"][0] == pool_logs.POOL_CREATED)
+    creation = next(entry for entry in logs if entry["topics"][0] == POOL_CREATED)
     forged = creation | {"data": creation["data"][:-40] + "ee" * 20}
     short = creation | {"data": creation["data"][:-2]}
     stranger = creation | {"address": "0x" + "ab" * 20}

@@ -1,0 +1,221 @@
+"""Creation logs of factories: pools whose every fact is in the log, and sightings of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.chain.events import (
+    V4_INITIALIZE,
+    Malformed,
+    address_of,
+    exactly,
+    signed24,
+    topic_count,
+    unsigned,
+    word_of,
+    words_of,
+)
+from engine.chain.readers.v4 import v4_refusal
+from engine.chain.wire import topic
+from engine.domain.market import PoolRecord, Protocol, Venue
+from engine.domain.pool_details import UniswapV4Details
+from engine.domain.provenance import is_genuine
+
+PAIR_CREATED = topic("PairCreated(address,address,address,uint256)")
+POOL_CREATED = topic("PoolCreated(address,address,uint24,int24,address)")
+SOLIDLY_PAIR = topic("PairCreated(address,address,bool,address,uint256)")
+SOLIDLY_POOL = topic("PoolCreated(address,address,bool,address,uint256)")
+SLIPSTREAM_POOL = topic("PoolCreated(address,address,int24,address)")
+ALGEBRA_POOL = topic("Pool(address,address,address)")
+BALANCER_POOL = topic("PoolCreated(address)")
+# Curve's factories name the new pool in some of these and not in others: after any, the list is read.
+CURVE_DEPLOYS = tuple(
+    topic(f"{name}({types})")
+    for name, types in (
+        ("PlainPoolDeployed", "address[],uint256,uint256,address"),
+        ("PlainPoolDeployed", "address[4],uint256,uint256,address"),
+        ("MetaPoolDeployed", "address,address,uint256,uint256,address"),
+        (
+            "TwocryptoPoolDeployed",
+            "address,string,string,address[2],address,bytes32,uint256[2],uint256,address",
+        ),
+        (
+            "TricryptoPoolDeployed",
+            "address,string,string,address,address[3],address,bytes32,uint256[3],uint256,address",
+        ),
+    )
+)
+_MAX_SPACING = 16384
+
+# Topics of factories whose logs index the pool's two tokens, first and second; then V4's, second and third.
+PAIR_TOPICS = (PAIR_CREATED, POOL_CREATED, SOLIDLY_PAIR, SOLIDLY_POOL, SLIPSTREAM_POOL, ALGEBRA_POOL)
+OTHER_TOPICS = (BALANCER_POOL, *CURVE_DEPLOYS)
+CREATION_TOPICS = (*PAIR_TOPICS, V4_INITIALIZE, *OTHER_TOPICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A pool that `venue`'s factory or registry names; what else it is has to be asked of the chain.
+
+    `address` is empty where only a list of the factory's can tell; `tokens` and `stable` as far as the log
+    says.
+    """
+
+    venue: Venue
+    address: str
+    tokens: tuple[str, ...] = ()
+    stable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Creations:
+    """Pools a venue's factory created, sightings of more, and (address, reason) of those that are not what
+    the factory claims."""
+
+    pools: list[PoolRecord]
+    refused: list[tuple[str, str]]
+    sightings: list[Sighting] = field(default_factory=list)
+
+
+def decode_creations(logs: Iterable[Mapping[str, Any]], venues: Sequence[Venue]) -> Creations:
+    """What the venues' factories announced. A pool whose address is not the CREATE2 address of its tokens and
+    fee is refused: an honest factory cannot create it."""
+    by_factory = {venue.factory: venue for venue in venues}
+    found = Creations([], [])
+    for log in logs:
+        emitter = log.get("address")
+        venue = by_factory.get(emitter.lower()) if isinstance(emitter, str) else None
+        topics = log.get("topics")
+        if venue is None or not isinstance(topics, list) or not topics or topics[0] not in CREATION_TOPICS:
+            continue
+        try:
+            made = _DECODERS[venue.protocol](venue, topics, log.get("data"))
+        except Malformed as error:
+            found.refused.append((venue.factory, f"malformed creation log of {venue.name}: {error}"))
+            continue
+        if isinstance(made, Sighting):
+            found.sightings.append(made)
+        elif (reason := _refusal(venue, made)) is not None:
+            found.refused.append((made.key, reason))
+        else:
+            found.pools.append(made)
+    return found
+
+
+def _refusal(venue: Venue, pool: PoolRecord) -> str | None:
+    if not is_genuine(venue, pool):
+        return f"not at the address {venue.name} would give it"
+    return v4_refusal(pool) if pool.protocol is Protocol.UNISWAP_V4 else None
+
+
+def _pair_of(topics: list[Any]) -> tuple[str, str]:
+    return address_of(word_of(topics[1])), address_of(word_of(topics[2]))
+
+
+def _v2(venue: Venue, topics: list[Any], data: Any) -> PoolRecord:
+    _require(topics, PAIR_CREATED, 3)
+    pool, _ = exactly(words_of(data), 2)
+    return PoolRecord(address_of(pool), venue.protocol, venue.name, _pair_of(topics), venue.fee_pips or 3000)
+
+
+def _camelot(venue: Venue, topics: list[Any], data: Any) -> Sighting:
+    _require(topics, PAIR_CREATED, 3)
+    pool, _ = exactly(words_of(data), 2)
+    return Sighting(venue, address_of(pool), _pair_of(topics))
+
+
+def _v3(venue: Venue, topics: list[Any], data: Any) -> PoolRecord:
+    _require(topics, POOL_CREATED, 4)
+    spacing_word, pool = exactly(words_of(data), 2)
+    fee_pips, spacing = unsigned(word_of(topics[3]), 24), _spacing(spacing_word)
+    if fee_pips >= 1_000_000:
+        raise Malformed("fee or tick spacing out of range")
+    return PoolRecord(address_of(pool), venue.protocol, venue.name, _pair_of(topics), fee_pips, spacing)
+
+
+def _slipstream(venue: Venue, topics: list[Any], data: Any) -> PoolRecord:
+    _require(topics, SLIPSTREAM_POOL, 4)
+    (pool,) = exactly(words_of(data), 1)
+    spacing = _spacing(word_of(topics[3]))
+    return PoolRecord(address_of(pool), venue.protocol, venue.name, _pair_of(topics), 0, spacing)
+
+
+def _v4(venue: Venue, topics: list[Any], data: Any) -> PoolRecord:
+    _require(topics, V4_INITIALIZE, 4)
+    fee_word, spacing_word, hooks, _, _ = exactly(words_of(data), 5)
+    fee, spacing = unsigned(fee_word, 24), signed24(spacing_word)
+    if not 0 < spacing < 1 << 15:
+        raise Malformed("fee or tick spacing out of range")
+    currencies = address_of(word_of(topics[2])), address_of(word_of(topics[3]))
+    pool_id = "0x" + word_of(topics[1]).hex()
+    details = UniswapV4Details(pool_id, venue.factory, fee, spacing, address_of(hooks))
+    fixed = fee if fee < 1_000_000 else 0
+    return PoolRecord(venue.factory, venue.protocol, venue.name, currencies, fixed, spacing, details)
+
+
+def _solidly(venue: Venue, topics: list[Any], data: Any) -> Sighting:
+    words = words_of(data)
+    if topics[0] == SOLIDLY_PAIR:
+        topic_count(topics, 3)
+        stable, pool, _ = exactly(words, 3)
+    else:
+        _require(topics, SOLIDLY_POOL, 4)
+        stable = word_of(topics[3])
+        pool, _ = exactly(words, 2)
+    return Sighting(venue, address_of(pool), _pair_of(topics), bool(unsigned(stable, 1)))
+
+
+def _algebra(venue: Venue, topics: list[Any], data: Any) -> Sighting:
+    _require(topics, ALGEBRA_POOL, 3)
+    (pool,) = exactly(words_of(data), 1)
+    return Sighting(venue, address_of(pool), _pair_of(topics))
+
+
+def _balancer(venue: Venue, topics: list[Any], data: Any) -> Sighting:
+    _require(topics, BALANCER_POOL, 2)
+    return Sighting(venue, address_of(word_of(topics[1])))
+
+
+def _curve(venue: Venue, topics: list[Any], data: Any) -> Sighting:
+    if topics[0] not in CURVE_DEPLOYS:
+        raise Malformed("not a deployment of a Curve factory")
+    return Sighting(venue, "")
+
+
+def _none(venue: Venue, topics: list[Any], data: Any) -> Sighting:
+    raise Malformed("this protocol has no factory")
+
+
+def _require(topics: list[Any], expected: str, count: int) -> None:
+    if topics[0] != expected:
+        raise Malformed("the creation log of another protocol")
+    topic_count(topics, count)
+
+
+def _spacing(word: bytes) -> int:
+    spacing = signed24(word)
+    if not 0 < spacing < _MAX_SPACING:
+        raise Malformed("fee or tick spacing out of range")
+    return spacing
+
+
+_DECODERS: dict[Protocol, Callable[[Venue, list[Any], Any], PoolRecord | Sighting]] = {
+    Protocol.UNISWAP_V2: _v2,
+    Protocol.CAMELOT_V2: _camelot,
+    Protocol.UNISWAP_V3: _v3,
+    Protocol.SLIPSTREAM: _slipstream,
+    Protocol.UNISWAP_V4: _v4,
+    Protocol.SOLIDLY: _solidly,
+    Protocol.ALGEBRA: _algebra,
+    Protocol.CURVE_STABLESWAP: _curve,
+    Protocol.CURVE_CRYPTOSWAP: _curve,
+    Protocol.BALANCER_V2_WEIGHTED: _balancer,
+    Protocol.BALANCER_V2_STABLE: _balancer,
+    Protocol.BALANCER_V3_WEIGHTED: _balancer,
+    Protocol.BALANCER_V3_STABLE: _balancer,
+    Protocol.ERC4626: _none,
+    Protocol.WSTETH: _none,
+    Protocol.WETH: _none,
+}
