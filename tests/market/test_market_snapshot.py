@@ -63,9 +63,9 @@ def write(path: Path, content: Any) -> Path:
 
 def test_a_snapshot_is_read_and_normalised(tmp_path: Path) -> None:
     content = document()
-    content["pools"].append({"protocol": "curve-stableswap", "anything": 1})
+    content["pools"].append({"protocol": "dodo-v2", "anything": 1})
     market, report = load(write(tmp_path / "m.json", content))
-    assert (report.pools, report.chain_id, dict(report.skipped_protocols)) == (2, 1, {"curve-stableswap": 1})
+    assert (report.pools, report.chain_id, dict(report.skipped_protocols)) == (2, 1, {"dodo-v2": 1})
     assert market.head.number == 7
     assert market.head.hash == "0x" + "ab" * 32
     assert market.pools[0].tokens == (A.lower(), B)

@@ -36,8 +36,11 @@ class PoolQuote:
 
 def quote(
     snapshot: Annotated[Path, typer.Option("--snapshot", help="Market snapshot file.")],
-    pool: Annotated[str, typer.Option("--pool", help="Pool address.")],
+    pool: Annotated[str, typer.Option("--pool", help="Pool address, or Uniswap V4 pool id.")],
     token_in: Annotated[str, typer.Option("--token-in", help="Address of the token sold.")],
+    token_out: Annotated[
+        str | None, typer.Option("--token-out", help="Address of the token bought, where there are several.")
+    ] = None,
     amount_in: Annotated[str | None, typer.Option("--amount-in", help="Base units sold.")] = None,
     amount_out: Annotated[str | None, typer.Option("--amount-out", help="Base units bought.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -50,46 +53,77 @@ def quote(
     assert text is not None
     amount = _parse_amount(text, "--amount-in" if sells else "--amount-out")
     market, _ = load(snapshot)
-    found = quote_pool(market, pool, token_in, amount, sells)
+    found = quote_pool(market, pool, token_in, amount, sells, token_out)
     if as_json:
         typer.echo(orjson.dumps(_to_json(found)))
     else:
         _render(found, market)
 
 
-def quote_pool(market: Market, pool: str, token_in: str, amount: int, sells: bool) -> PoolQuote:
+def quote_pool(
+    market: Market, pool: str, token_in: str, amount: int, sells: bool, token_out: str | None = None
+) -> PoolQuote:
     """Quote selling exactly `amount` of `token_in` (`sells`) or buying exactly `amount` with it.
 
+    Where the protocol cannot buy an exact amount, the least input is found that buys at least so much.
     Raises UsageError for a pool or token that is not there and where the contract would revert.
     """
-    row = market.pool_row.get(pool.lower())
-    if row is None:
-        raise UsageError(f"--pool {pool} is not a pool of this snapshot that can be quoted")
-    record = market.pools[row]
-    if token_in.lower() not in record.tokens:
-        traded = " and ".join(record.tokens)
-        raise UsageError(
-            f"--token-in {token_in} is not a token of pool {record.address}, which trades {traded}"
-        )
-    zero_for_one = token_in.lower() == record.tokens[0]
+    first = _pool_row(market, pool)
+    record = market.pools[first]
+    row, zero_for_one = _row_of(market, first, token_in, token_out)
+    edge = 2 * row + (not zero_for_one)
     exact = quote_exact_in if sells else quote_exact_out
     try:
         other = exact(market.arrays, row, zero_for_one, amount)
     except QuoteRefused as error:
         reason = STATUS_NAMES[error.status]
         raise UsageError(
-            f"pool {record.address} cannot swap {amount} base units: {reason}; try another amount"
+            f"pool {record.key} cannot swap {amount} base units: {reason}; try another amount"
         ) from error
     head = market.head
     return PoolQuote(
-        pool=record.address,
+        pool=record.key,
         protocol=record.protocol.value,
-        token_in=record.tokens[0 if zero_for_one else 1],
-        token_out=record.tokens[1 if zero_for_one else 0],
+        token_in=market.token_in(edge),
+        token_out=market.token_in(edge ^ 1),
         amount_in=amount if sells else other,
         amount_out=other if sells else amount,
         block=head.number if head else 0,
     )
+
+
+def _pool_row(market: Market, pool: str) -> int:
+    """First row of the pool of that key, or of that address where only one has it."""
+    row = market.pool_row.get(pool.lower())
+    if row is not None:
+        return row
+    found = [row for row in market.pool_row.values() if market.pools[row].address == pool.lower()]
+    if len(found) > 1:
+        raise UsageError(f"--pool {pool} is the manager of {len(found)} pools: give a pool id")
+    if not found:
+        raise UsageError(f"--pool {pool} is not a pool of this snapshot that can be quoted")
+    return found[0]
+
+
+def _row_of(market: Market, first: int, token_in: str, token_out: str | None) -> tuple[int, bool]:
+    """(row, zero_for_one) of the pool's row that trades these tokens."""
+    record = market.pools[first]
+    traded = " and ".join(record.tokens)
+    for option, token in (("--token-in", token_in), ("--token-out", token_out)):
+        if token is not None and token.lower() not in record.tokens:
+            raise UsageError(f"{option} {token} is not a token of pool {record.key}, which trades {traded}")
+    sold, bought = token_in.lower(), token_out and token_out.lower()
+    if bought == sold:
+        raise UsageError(f"--token-out {token_out} is the token sold: give another one")
+    edges = [edge for row in market.rows_of(first) for edge in (2 * row, 2 * row + 1)]
+    fitting = [
+        edge
+        for edge in edges
+        if market.token_in(edge) == sold and bought in (None, market.token_in(edge ^ 1))
+    ]
+    if len(fitting) > 1:
+        raise UsageError(f"pool {record.key} trades {traded}: say with --token-out which one is bought")
+    return fitting[0] >> 1, fitting[0] & 1 == 0
 
 
 def _parse_amount(text: str, option: str) -> int:
