@@ -7,8 +7,9 @@ import random
 import numpy as np
 from exact_build import npm_code
 from exact_chain import OWNER, Chain, run_batch
-from exact_concentrated import STARTED, Pool, World, family
+from exact_concentrated import family
 from exact_ranges import Ticks
+from exact_worlds import STARTED, Pool, World
 
 from engine.amm.layout import V4
 from engine.amm.v4_fees import PIPS, v4_fee
