@@ -7,7 +7,8 @@ demands K(balances) >= K(reserves). With net the input less the fee,
     stable:   K of `engine.amm.solidly_curve` out = what Newton's method leaves of the reserve if K is kept
 
 is getAmountOut, what the protocols' routers ask for. A STABLE_V1 answer can fail the pool's own K check; that
-is refused here as it is there. Camelot's stable pairs are STABLE_V1 with fees in 1e-5.
+is refused here as it is there, and so is an input whose fee times 1e18 exceeds 256 bits: by that product the
+pool shares the fee out among its liquidity tokens. Camelot's stable pairs are STABLE_V1 with fees in 1e-5.
 
 State of a pool: both reserves (uint256, base units), 10**decimals of both tokens, the fee in force and its
 denominator, the curve. The reserves are those of the last Sync event; the fee is read from the factory, which
@@ -24,6 +25,7 @@ from engine.amm.checked import (
     checked_product_nb,
     checked_sum_nb,
     divide_e18_nb,
+    e18,
     least_gross_input_nb,
     net_input_nb,
 )
@@ -109,9 +111,10 @@ def _swap_status(amount_in, net, amount_out, reserve_in, reserve_out, unit_in, u
     if amount_out >= reserve_out:
         return np.int64(INSUFFICIENT_LIQUIDITY)
     _, fits_1 = checked_sum_nb(reserve_in, amount_in)
+    _, fits_4 = checked_product_nb(amount_in - net, e18())
     before, fits_2 = invariant_nb(reserve_in, reserve_out, unit_in, unit_out, curve)
     after, fits_3 = invariant_nb(reserve_in + net, reserve_out - amount_out, unit_in, unit_out, curve)
-    if not (fits_1 and fits_2 and fits_3):
+    if not (fits_1 and fits_2 and fits_3 and fits_4):
         return np.int64(OVERFLOW)
     return np.int64(OK if after >= before else INSUFFICIENT_LIQUIDITY)
 

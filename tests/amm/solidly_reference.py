@@ -102,6 +102,8 @@ class SolidlyPool:
         if not 0 < amount_out < self.reserves[1 - token_in] or amount <= 0:
             return False
         checked(self.reserves[token_in] + amount)
+        # The fee is shared out among the liquidity tokens as fee * 1e18 / supply.
+        product(amount - self.net(amount), W)
         balances = list(self.reserves)
         balances[token_in] += self.net(amount)
         balances[1 - token_in] -= amount_out
