@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -57,6 +57,20 @@ class Execute(Protocol):
     async def on_block(self, block: BlockRef) -> list[Execution]: ...
 
 
+class Watch(Protocol):
+    """Compares the market with the node. `note` hears of each block applied; `check` names those of the pools
+    about to be traded that must not be; `sample` starts a comparison beside the line; `settle` acts on what
+    samples found and returns the rows put right."""
+
+    def note(self, raw: RawBlock, reorg_depth: int) -> None: ...
+
+    async def check(self, block: BlockRef, keys: Collection[str]) -> frozenset[str]: ...
+
+    def sample(self, block: BlockRef) -> None: ...
+
+    def settle(self) -> list[int]: ...
+
+
 def unpriced(simulated: SimulatedPlan, costs: GasCosts) -> SimulatedPlan:
     """The plan at its own fee."""
     return simulated
@@ -74,7 +88,7 @@ class Line:
     `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
     returns their rows; `refresh` reads pools whose logs say that they changed, but not how; `price` sets the
     fees a simulated plan is sent at; `execute` is None in paper mode; `publish` must not block;
-    `activity` is what the engine did lately.
+    `activity` is what the engine did lately; `tripwire` compares the market with the node.
     """
 
     market: Market
@@ -90,6 +104,7 @@ class Line:
     per_block: int
     price: Callable[[SimulatedPlan, GasCosts], SimulatedPlan] = unpriced
     activity: Callable[[BlockRef], Activity] = no_activity
+    tripwire: Watch | None = None
 
 
 class Pipeline:
@@ -120,6 +135,8 @@ class Pipeline:
         """Take one block through the line. None when the node failed before anything was decided: the market
         has the block, its changes are searched with the next one's."""
         arrived = time.perf_counter()
+        if self._line.tripwire is not None:
+            self._carried.update(self._line.tripwire.settle())
         changed = await self._apply(raw)
         try:
             return await self._decide(raw, changed, arrived)
@@ -148,6 +165,8 @@ class Pipeline:
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         finished = BlockFinished(block, len(found), len(approved), simulated, submitted, elapsed_ms)
         line.publish(finished)
+        if line.tripwire is not None:
+            line.tripwire.sample(block)
         return finished
 
     async def _apply(self, raw: RawBlock) -> NDArray[np.int32]:
@@ -169,6 +188,8 @@ class Pipeline:
         for row in sorted({line.market.rows_of(row).start for row in fresh}):
             line.publish(PoolQuarantined(block, line.market.pools[row].key, line.market.quarantined[row]))
         depth = head.number - block.number + 1
+        if line.tripwire is not None:
+            line.tripwire.note(raw, max(depth, 0))
         line.publish(BlockApplied(block, len(changed), max(depth, 0)))
         return np.union1d(changed, unwound).astype(np.int32)
 
@@ -215,17 +236,30 @@ class Pipeline:
             self._line.publish(OpportunityRefused(Refused(approved.opportunity, (*approved.results, unfit))))
             return None
 
+    async def _diverged(self, plans: Sequence[Plan], block: BlockRef) -> frozenset[str]:
+        """Pools of the plans that the tripwire does not let pass; asked while the plans are simulated."""
+        if self._line.tripwire is None or not plans:
+            return frozenset()
+        keys = {pool for plan in plans for pool in plan.opportunity.pools}
+        return await self._line.tripwire.check(block, keys)
+
     async def _carry_out(
         self, approved: Sequence[Approved], block: BlockRef, costs: GasCosts, arrived: float
     ) -> tuple[int, int]:
         """Simulate all plans side by side, price and submit those that held in order; returns both counts."""
         line = self._line
         plans = [plan for item in approved if (plan := self._plan(item, block)) is not None]
-        answers = await asyncio.gather(*(line.simulate(plan, block) for plan in plans))
+        diverged, answers = await asyncio.gather(
+            self._diverged(plans, block),
+            asyncio.gather(*(line.simulate(plan, block) for plan in plans)),
+        )
         simulated = submitted = 0
         for answer in answers:
             if isinstance(answer, Refused):
                 line.publish(OpportunityRefused(answer))
+                continue
+            if bad := diverged.intersection(answer.plan.opportunity.pools):
+                line.publish(OpportunityRefused(_distrusted(answer, sorted(bad))))
                 continue
             simulated += 1
             priced = line.price(answer, costs)
@@ -239,3 +273,8 @@ class Pipeline:
             submitted += 1
             line.publish(PlanSubmitted(sent, (time.perf_counter() - arrived) * 1e3))
         return simulated, submitted
+
+
+def _distrusted(simulated: SimulatedPlan, pools: list[str]) -> Refused:
+    failed = CheckResult("tripwire", False, RefusalReason.POOL_QUARANTINED, {"pools": ",".join(pools)})
+    return Refused(simulated.plan.opportunity, (*simulated.plan.approved.results, failed))

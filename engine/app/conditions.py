@@ -72,6 +72,7 @@ class ConditionsReader:
         guard: Guard,
         priced: Collection[str],
         in_flight_pools: Callable[[], Set[str]] = frozenset,
+        halted: Collection[str] = (),
     ):
         self._node = node
         self._settings = settings
@@ -82,6 +83,7 @@ class ConditionsReader:
         self._registry = RegistryReader(node, deployment.dex_registry)
         self._priced = sorted(priced)
         self._in_flight_pools = in_flight_pools
+        self._halted = halted
         self._depth = depth_of(market)
         self._allowed = frozenset(settings.risk.allowed_tokens) | frozenset(settings.market.base_tokens)
 
@@ -115,7 +117,9 @@ class ConditionsReader:
             head=head,
             head_witnessed=witnessed,
             trading_state=TradingState.HALTED if stopped else self._guard.state,
-            venues={venue.name: venue.enabled for venue in registry.venues},
+            venues={
+                venue.name: venue.enabled and venue.name not in self._halted for venue in registry.venues
+            },
             # Only pools whose CREATE2 address and code were proved are ever read into the market.
             proven_pools=market.pool_row.keys(),
             quarantined=self._untouchable(registry.barred),

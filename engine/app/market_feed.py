@@ -53,7 +53,7 @@ class MarketFeed:
             self.venues,
             head,
             progress=self._progress,
-            trade_time=self._trade_time(head),
+            trade_time=self.trade_time(head),
         )
         self.refused |= reading.refused
         market = Market(block_interval=self._settings.chain.block_interval_s)
@@ -71,7 +71,7 @@ class MarketFeed:
             return ()
         # A node that fails here leaves them to the next block.
         reading = await bootstrap(
-            self._node, wanted, self.venues, raw.block, trade_time=self._trade_time(raw.block)
+            self._node, wanted, self.venues, raw.block, trade_time=self.trade_time(raw.block)
         )
         self.unread.clear()
         self.refused |= reading.refused
@@ -98,14 +98,15 @@ class MarketFeed:
         when the node fails: the market then holds those to be lost, and `admit` reads them later."""
         try:
             states, refused = await refresh(
-                self._node, pools, self.venues, block, trade_time=self._trade_time(block)
+                self._node, pools, self.venues, block, trade_time=self.trade_time(block)
             )
         except NodeError:
             return ()
         self.refused |= refused
         return tuple(states.values())
 
-    def _trade_time(self, block: BlockRef) -> int:
+    def trade_time(self, block: BlockRef) -> int:
+        """When a state as of `block` is to be traded on, seconds."""
         return block.timestamp + self._settings.chain.block_interval_s
 
     def _tradable(self) -> set[str] | None:

@@ -35,7 +35,9 @@ from engine.domain.events import (
     PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
+    PoolDiverged,
     PoolQuarantined,
+    VenueHalted,
 )
 from engine.domain.execution import Pinned
 from engine.telemetry.telemetry import Telemetry
@@ -50,7 +52,9 @@ _FACTS = (
     PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
+    PoolDiverged,
     PoolQuarantined,
+    VenueHalted,
 )
 _TELEMETRY_QUEUE = 10_000
 

@@ -15,6 +15,7 @@ from engine.app.conditions import ConditionsReader, Guard
 from engine.app.market_feed import MarketFeed, Progress
 from engine.app.sending import make_bidder
 from engine.app.settings import Settings
+from engine.app.tripwire import Tripwire
 from engine.chain.calls import View, read_view
 from engine.chain.deployments import Deployment, check, read_manifests
 from engine.chain.endpoint_set import EndpointSet, connect_all
@@ -43,6 +44,7 @@ from engine.execution.recovery import RecoverableJournal, recover
 from engine.execution.simulator import Simulator
 from engine.execution.submitter import Submitter
 from engine.execution.tracker import Tracker
+from engine.market.divergence import VenueTrust
 from engine.market.market import Market
 from engine.pipeline import Line, Pipeline
 from engine.risk.activity import ActivityLog
@@ -147,6 +149,8 @@ class Session:
     pinned: Pinned
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
+    trust: VenueTrust = field(default_factory=VenueTrust)
+    tripwire: Tripwire | None = None
     pipeline: Pipeline | None = None
     source: LiveBlockSource | None = None
 
@@ -180,8 +184,14 @@ class Session:
             except (ReorgTooDeep, GapTooWide, UnknownParent) as error:
                 await self._resynchronise(str(error))
 
+    async def close(self) -> None:
+        """Stop what runs beside the line."""
+        if self.tripwire is not None:
+            await self.tripwire.close()
+
     async def _resynchronise(self, reason: str) -> None:
         self.observe("resync", {"reason": reason})
+        await self.close()
         started = time.perf_counter()
         async for attempt in stamina.retry_context(
             on=NodeError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=0.5
@@ -207,6 +217,8 @@ class Session:
             self.operator,
             self.guard,
             self._priced(),
+            # A live view: venues may be halted at any block.
+            halted=self.trust.halted.keys(),
         )
         planner = Planner(
             self.deployment.router,
@@ -219,6 +231,7 @@ class Session:
             clock=lambda: 0,
             pinned=self.pinned,
         )
+        self.tripwire = Tripwire(self.node, market, self.feed, self.publish, self.trust)
         self.pipeline = Pipeline(
             Line(
                 market=market,
@@ -226,6 +239,7 @@ class Session:
                 conditions=reader.read,
                 admit=lambda raw: self.feed.admit(market, raw),
                 refresh=self.feed.refresh,
+                tripwire=self.tripwire,
                 assess=RiskChain(settings.risk).assess,
                 plan=planner.plan,
                 simulate=Simulator(self.node, self.operator).simulate,
@@ -302,7 +316,10 @@ async def open_session(
         if key is not None:
             session.sender = await _open_sender(session, key)
         await session.synchronise()
-        yield session
+        try:
+            yield session
+        finally:
+            await session.close()
 
 
 async def router_operator(node: EndpointSet, router: str) -> str:

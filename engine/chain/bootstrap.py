@@ -78,10 +78,12 @@ async def refresh(
     block: BlockRef,
     *,
     trade_time: int | None = None,
+    ticks: bool = True,
 ) -> tuple[dict[str, PoolState], dict[str, str]]:
     """States at `block` of pools that were read before, by key, and why others could not be read: their own
-    calls only, not what never changes about them. Raises NodeError when the node fails."""
-    reading = Reading(node, block, venues, trade_time=trade_time)
+    calls only, not what never changes about them. Without `ticks` the states carry no tick tables, and are
+    good for a comparison only. Raises NodeError when the node fails."""
+    reading = Reading(node, block, venues, trade_time=trade_time, ticks=ticks)
     await read_states(reading, pools)
     return reading.states, reading.refused
 

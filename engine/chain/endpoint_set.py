@@ -151,13 +151,10 @@ class EndpointSet:
                         await asyncio.sleep(_WITNESS_PAUSE_S)
         return len(seen | self.watch.claimed_by(block.hash)) >= self.witnesses
 
-    async def second_opinion(self, calls: Sequence[Call]) -> list[Any] | None:
-        """The answers of an endpoint other than the leading one; None where no other answers."""
-        for member in self._ordered():
-            if member is not self.members[self.watch.leader]:
-                with suppress(NodeError):
-                    return await member.node.batch(calls)
-        return None
+    def other(self) -> RpcNode | None:
+        """The best endpoint that does not lead, for a second opinion; None where there is only one."""
+        others = [each for each in self._ordered() if each is not self.members[self.watch.leader]]
+        return others[0].node if others else None
 
     async def _knows(self, member: Member, block: BlockRef) -> bool:
         if member.refused is not None:

@@ -28,6 +28,27 @@ class PoolQuarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolDiverged:
+    """The node says otherwise about a pool than the market at the same block. `cause` is a class of
+    explanations, `changed` names what differs."""
+
+    block: BlockRef
+    pool: str
+    venue: str
+    cause: str
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VenueHalted:
+    """The venue's pools diverged again and again: nothing is traded there until the next start."""
+
+    block: BlockRef
+    venue: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpportunityRefused:
     """The risk chain or the simulation said no."""
 
@@ -94,6 +115,8 @@ class BlockSkipped:
 Fact = (
     BlockApplied
     | PoolQuarantined
+    | PoolDiverged
+    | VenueHalted
     | OpportunityRefused
     | OpportunityApproved
     | PlanSimulated

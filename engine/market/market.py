@@ -198,6 +198,10 @@ class Market:
             self.quarantined.setdefault(each, reason)
             self.tables.kind[each] = 0
 
+    def distrust(self, row: int, reason: str) -> None:
+        """The pool's state is known to be wrong: it is hidden until it is read again."""
+        self._fault(row, reason)
+
     def release(self, row: int) -> None:
         """Lift a quarantine. Raises MarketError while the pool's state is known to be wrong."""
         rows = self.rows_of(row)

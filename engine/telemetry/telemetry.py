@@ -17,7 +17,9 @@ from engine.domain.events import (
     PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
+    PoolDiverged,
     PoolQuarantined,
+    VenueHalted,
 )
 from engine.domain.execution import Delivery, Outcome
 
@@ -61,6 +63,10 @@ class Telemetry:
                 self.block_skipped(fact)
             case PoolQuarantined():
                 self.pool_quarantined(fact)
+            case PoolDiverged():
+                self.pool_diverged(fact)
+            case VenueHalted():
+                self.venue_halted(fact)
             case OpportunityRefused():
                 self.opportunity_refused(fact)
             case OpportunityApproved():
@@ -114,6 +120,21 @@ class Telemetry:
     def pool_quarantined(self, fact: PoolQuarantined) -> None:
         self.counts["pool_quarantined"] += 1
         self.log.warning("pool_quarantined", block=fact.block.number, pool=fact.pool, reason=fact.reason)
+
+    def pool_diverged(self, fact: PoolDiverged) -> None:
+        self.counts["pool_diverged"] += 1
+        self.log.warning(
+            "pool_diverged",
+            block=fact.block.number,
+            pool=fact.pool,
+            venue=fact.venue,
+            cause=fact.cause,
+            changed=", ".join(fact.changed),
+        )
+
+    def venue_halted(self, fact: VenueHalted) -> None:
+        self.counts["venue_halted"] += 1
+        self.log.error("venue_halted", block=fact.block.number, venue=fact.venue, reason=fact.reason)
 
     def opportunity_refused(self, fact: OpportunityRefused) -> None:
         refused = fact.refused

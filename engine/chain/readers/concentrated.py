@@ -99,6 +99,8 @@ async def _read_ticks(
 ) -> dict[str, list[Tick]]:
     """By key, every tick marked in any word of the pool's bitmap; of the ticks that are there, where the node
     holds only some. A pool without a price has none."""
+    if not reading.ticks:
+        return {}
     priced = [pool for pool, slot in zip(pools, slots, strict=True) if slot is not None and slot[0]]
     whole = [pool for pool in priced if pool.key not in reading.windows]
     marked = [
@@ -135,7 +137,8 @@ def _state(
 
 
 def _accept(reading: Reading, state: V3PoolState) -> None:
-    reason = contradiction(state.sqrt_price_x96, state.tick, state.liquidity, state.ticks, state.known)
+    known = state.known if reading.ticks else (MIN_TICK, MAX_TICK)
+    reason = contradiction(state.sqrt_price_x96, state.tick, state.liquidity, state.ticks, known)
     if reason is None:
         reading.accept(state)
     else:

@@ -35,7 +35,8 @@ class Ask:
 class Reading:
     """What is being read at `block`; `states` and `refused` (reasons) by the pools' keys.
 
-    `trade_time` is the timestamp, in seconds, of the block the state is to be traded in.
+    `trade_time` is the timestamp, in seconds, of the block the state is to be traded in. Without `ticks` no
+    tick tables are read.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Reading:
         trade_time: int | None = None,
         progress: Progress = lambda what, done, total: None,
         partial: PartialState | None = None,
+        ticks: bool = True,
     ):
         self.block = block
         self.venues = {venue.name: venue for venue in venues}
@@ -55,6 +57,7 @@ class Reading:
         self.states: dict[str, PoolState] = {}
         self.refused: dict[str, str] = {}
         self.node = node
+        self.ticks = ticks
         self._progress = progress
 
     def keep(self, pools: Sequence[PoolRecord], verdicts: dict[str, str]) -> list[PoolRecord]:

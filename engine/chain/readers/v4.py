@@ -13,6 +13,7 @@ from typing import Any
 from eth_abi import encode
 from eth_utils import keccak
 
+from engine.amm.layout import MAX_TICK, MIN_TICK
 from engine.amm.v4_fees import HookPolicy, hook_policy
 from engine.chain.calls import View, chunks
 from engine.chain.readers.concentrated import Tick, contradiction, words_of_spacing
@@ -85,7 +86,8 @@ async def read_v4(reading: Reading, pools: Sequence[PoolRecord]) -> None:
                 lp_fee=slot0 >> 208 & (1 << 24) - 1,
                 protocol_fee=slot0 >> 184 & (1 << 24) - 1,
             )
-            reason = contradiction(state.sqrt_price_x96, state.tick, state.liquidity, state.ticks)
+            known = None if reading.ticks else (MIN_TICK, MAX_TICK)
+            reason = contradiction(state.sqrt_price_x96, state.tick, state.liquidity, state.ticks, known)
             if reason is None:
                 reading.accept(state)
             else:
@@ -93,6 +95,8 @@ async def read_v4(reading: Reading, pools: Sequence[PoolRecord]) -> None:
 
 
 async def _read_ticks(reading: Reading, pools: Sequence[PoolRecord]) -> dict[str, list[Tick]]:
+    if not reading.ticks:
+        return {}
     words = {pool.key: words_of_spacing(pool.tick_spacing) for pool in pools}
     bitmaps = await _slots(
         reading,
