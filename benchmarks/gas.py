@@ -1,12 +1,14 @@
 """Gas of every kind of cycle on published bytecode, beside the least it could take and beside peers.
 
-The floor is 21,000, the gas inside pools and tokens that any executor must cause, and 2,600 for each cold
-pool, less refunds. The profit check's own calls do not belong to it; the base token's first access and the
-first read of the router's balance, which without the check would fall to the swaps, do.
+The floor is 21,000, the gas inside pools and tokens that any executor must cause (approvals among it, where a
+pool pulls its input), and 2,600 for each cold contract of pools, less refunds. The calls of the checks, of
+balances and allowances, do not belong to it; a token's first access and the first read of the router's
+balance, which without the checks would fall to the swaps, do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +20,9 @@ from benchmarks.measure import Result
 from benchmarks.tables import write_document
 from engine.amm.quote import quote_exact_in, quote_exact_out
 from engine.app.world.node import AnvilOptions, AnvilProcess
-from engine.domain.market import BlockRef, Protocol
+from engine.domain.market import BlockRef, PoolRecord, Protocol
 from engine.domain.opportunity import Hop, Opportunity
-from engine.execution.encoder import encode_stream
+from engine.execution.encoder import decode_stream, encode_stream
 
 # By path: the pools a cycle passes, first hop first.
 PATHS = {
@@ -33,10 +35,24 @@ PATHS = {
     "V3-V2-V3": ("v3:01a", "v2:12", "v3:02"),
     "V2-V3-V2": ("v2:01a", "v3:12", "v2:02"),
     "V3-V3-V2-V3": ("v3:01a", "v3:12", "v2:23", "v3:03"),
+    "V4-V4": ("v4:01a", "v4:01b"),
+    "V3-V4": ("v3:01a", "v4:01b"),
+    "V3-Curve": ("v3:04a", "curve:04"),
+    "V2-Balancer": ("v2:04a", "balancer:04"),
+    "Solidly-V3": ("solidly:04", "v3:04b"),
+    "4626-V3": ("vault", "v3:vault-dear"),
 }
+PAIRS = {Protocol.UNISWAP_V2, Protocol.SOLIDLY, Protocol.CAMELOT_V2}
+# Those whose swap can be told what it must give; of the others the least input is sold that gives enough.
+EXACT_OUT = {
+    *PAIRS, Protocol.UNISWAP_V3, Protocol.UNISWAP_V4, Protocol.SLIPSTREAM, Protocol.ALGEBRA,
+    Protocol.BALANCER_V2_WEIGHTED, Protocol.BALANCER_V2_STABLE, Protocol.BALANCER_V3_WEIGHTED,
+    Protocol.BALANCER_V3_STABLE,
+}  # fmt: skip
 # (floor, gas of degenbot's cmd_executor, of Uniswap's UniversalRouter 2.1), as published for the same kinds
 # of cycle over the same bytecode; the floor is the publisher's, since tokens and states were not ours.
 PUBLISHED: dict[str, tuple[int, int, int | None]] = {
+    "V4-V4": (100_300, 113_339, None),
     "V2-V2": (127_514, 136_503, None),
     "V2-V3": (137_126, 146_177, 188_060),
     "V3-V2": (137_342, 148_048, None),
@@ -52,41 +68,59 @@ AMOUNT_IN = E18
 INTRINSIC = 21_000
 BLOCK_TIME_S = 12
 COLD_ACCOUNT, WARM_ACCESS, COLD_SLOT = 2_600, 100, 2_100
-_BALANCE_OF = "0x70a08231"
+# Asked for the checks: balanceOf, allowance.
+_ASKED = ("0x70a08231", "0xdd62ed3e")
 
 
-def sized(market: GasMarket, path: str, block: BlockRef) -> Opportunity:
-    """The cycle that sells one base token, with the amounts the router will move."""
+def row_of(market: GasMarket, record: PoolRecord, sold: str, bought: str) -> tuple[int, bool]:
+    """The pool's row for two of its tokens, and whether token0 is sold."""
+    for row in market.market.rows_of(market.market.pool_row[record.key]):
+        tokens = market.market.token_in(2 * row), market.market.token_in(2 * row + 1)
+        if set(tokens) == {sold, bought}:
+            return row, tokens[0] == sold
+    raise ValueError(f"{record.key} does not trade {sold} for {bought}")
+
+
+def sized(market: GasMarket, pools: Sequence[str], block: BlockRef, amount: int = AMOUNT_IN) -> Opportunity:
+    """The cycle over the named pools that sells `amount`, with the amounts the router will move: forwards to
+    fix the last hop, backwards from there, each hop buying what the next one owes."""
+    arrays, tokens = market.market.arrays, _route(market, pools)
+    places = [row_of(market, market.pools[name], *tokens[k : k + 2]) for k, name in enumerate(pools)]
+    for row, down in places:
+        paid = amount
+        amount = quote_exact_in(arrays, row, down, amount)
     hops: list[Hop] = []
-    arrays, token, amount = market.market.arrays, market.tokens[0], AMOUNT_IN
-    forward = []
-    for name in PATHS[path]:
-        record = market.pools[name]
-        down = record.tokens[0] == token
-        row = market.market.pool_row[record.address]
-        out = quote_exact_in(arrays, row, down, amount)
-        forward.append((record, row, down, amount, out))
-        token, amount = record.tokens[down], out
-    owed: int | None = None
-    for record, row, down, amount_in, amount_out in reversed(forward):
-        if owed is not None or record.protocol is Protocol.UNISWAP_V2:
-            amount_out = amount_out if owed is None else owed
-            amount_in = quote_exact_out(arrays, row, down, amount_out)
-        sold, bought = record.tokens if down else record.tokens[::-1]
-        hops.append(
-            Hop(
-                record.address,
-                record.protocol,
-                record.venue,
-                sold,
-                bought,
-                amount_in,
-                amount_out,
-                record.fee_pips,
-            )
-        )
-        owed = amount_in
+    for k in reversed(range(len(pools))):
+        record, (row, down) = market.pools[pools[k]], places[k]
+        if hops:
+            amount = hops[-1].amount_in
+        # A pair asks for the least that its invariant bears.
+        if hops or record.protocol in PAIRS:
+            paid = quote_exact_out(arrays, row, down, amount)
+            if record.protocol not in EXACT_OUT:
+                amount = quote_exact_in(arrays, row, down, paid)
+        sold, bought = tokens[k : k + 2]
+        coins = record.tokens.index(sold), record.tokens.index(bought)
+        facts = record.key, record.protocol, record.venue, sold, bought, paid, amount, record.fee_pips
+        hops.append(Hop(*facts, record.details, *coins))
     return Opportunity(block, market.tokens[0], tuple(reversed(hops)))
+
+
+def _route(market: GasMarket, pools: Sequence[str]) -> list[str]:
+    """The tokens of the cycle, base first and last. A pool of many coins trades the two that fit."""
+    tokens = [market.tokens[0]]
+    for k, name in enumerate(pools):
+        following = market.pools[pools[(k + 1) % len(pools)]].tokens
+        last = k == len(pools) - 1
+        wanted = [market.tokens[0]] if last else [each for each in following if each != tokens[-1]]
+        (*_, bought) = [each for each in wanted if each in market.pools[name].tokens and each != tokens[-1]]
+        tokens.append(bought)
+    return tokens
+
+
+def _called(record: PoolRecord) -> str:
+    """Whom the router calls for a swap at the pool."""
+    return getattr(record.details, "vault", record.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +140,7 @@ def _gas_inside(frame: dict[str, Any], router: str) -> Inside:
     own = used - sum(part.total for part in parts)
     others, check = sum(part.others for part in parts), sum(part.check for part in parts)
     if frame["to"].lower() != router:
-        asked = frame["from"].lower() == router and frame["input"].startswith(_BALANCE_OF)
+        asked = frame["from"].lower() == router and frame["input"].startswith(_ASKED)
         others, check = (others, check + own) if asked else (others + own, check)
     return Inside(others, check, used)
 
@@ -139,7 +173,7 @@ class GasBench:
 
     def execute(self, path: str, block: BlockRef) -> tuple[dict[str, Any], bytes]:
         """Land the cycle; the receipt and the calldata. Raises RuntimeError when it reverts."""
-        opportunity = sized(self.market, path, block)
+        opportunity = sized(self.market, PATHS[path], block)
         stream = encode_stream(
             opportunity, block.timestamp + 600, opportunity.gross_profit, self.market.pinned
         )
@@ -156,9 +190,11 @@ class GasBench:
         trace = self.node("debug_traceTransaction", sent, {"tracer": "callTracer"})
         refund = _refund(self.node, sent, used)
         inside = _gas_inside(trace, self.market.router)
-        # Without the check the swaps would be first to touch the base token and the router's balance.
-        shifted = COLD_ACCOUNT - WARM_ACCESS + COLD_SLOT
-        floor = INTRINSIC + inside.others + shifted + COLD_ACCOUNT * len(PATHS[path]) - refund
+        # Without the checks the swaps would be first to touch their tokens and the router's balances.
+        checked = 1 + len(decode_stream(stream).guarded)
+        shifted = checked * (COLD_ACCOUNT - WARM_ACCESS + COLD_SLOT)
+        contracts = {_called(self.market.pools[name]) for name in PATHS[path]}
+        floor = INTRINSIC + inside.others + shifted + COLD_ACCOUNT * len(contracts) - refund
         return {"path": path, "gas": used, "floor": floor, "calldata_bytes": len(stream), "refund": refund}
 
 
@@ -168,8 +204,11 @@ def compare(rows: list[dict[str, Any]]) -> Result:
     ratio: dict[str, Any] = {}
     for row in rows:
         path = row["path"]
+        own = round(row["gas"] / row["floor"], 4)
+        if path not in PUBLISHED:
+            ratio[path] = {"ours over floor": own}
+            continue
         floor, degenbot, universal = PUBLISHED[path]
-        own = row["gas"] / row["floor"]
         peers[path] = {
             "source": "published",
             "floor": floor,
@@ -177,7 +216,7 @@ def compare(rows: list[dict[str, Any]]) -> Result:
             "UniversalRouter 2.1": universal,
         }
         ratio[path] = {
-            "ours over floor": round(own, 4),
+            "ours over floor": own,
             "degenbot over its floor": round(degenbot / floor, 4),
             "UniversalRouter over its floor": round(universal / floor, 4) if universal else None,
         }
@@ -191,9 +230,8 @@ def show(result: Result) -> None:
     for column in ("path", "gas", "floor", "bytes", "over floor", "degenbot*", "UniversalRouter*"):
         table.add_column(column, justify="left" if column == "path" else "right")
     for row in result.ours:
-        own, degenbot, universal = (
-            f"{value - 1:+.1%}" if value else "" for value in result.ratio[row["path"]].values()
-        )
+        ratios = result.ratio[row["path"]].values()
+        own, degenbot, universal, *_ = (*(f"{value - 1:+.1%}" if value else "" for value in ratios), "", "")
         numbers = (f"{row[key]:,}" for key in ("gas", "floor", "calldata_bytes"))
         table.add_row(row["path"], *numbers, own, degenbot, universal)
     console = Console(width=120)

@@ -6,16 +6,19 @@ import json
 import math
 import time
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from eth_abi import decode, encode
+from eth_abi.grammar import parse
+from eth_utils import keccak
 
+from benchmarks.gas_venues import add_venues
 from engine.app.toolchain import forge_artifact, npm_artifact
 from engine.app.world.dexes import published, tick_spacing
-from engine.app.world.outbox import calldata
-from engine.domain.execution import Pinned
 from engine.domain.market import ZERO_ADDRESS, ZERO_HASH, BlockRef, PoolRecord, Protocol, Token
+from engine.domain.pool_state import PoolState
 from engine.market.market import Market
 
 E18 = 10**18
@@ -25,6 +28,13 @@ _LIQUIDITY = 2_000 * E18
 _FUNDS = 10**9 * E18
 _FULL_RANGE = 887_220
 _MINED_WITHIN_S = 20
+
+
+def calldata(signature: str, *arguments: Any) -> bytes:
+    """A call's data; the signature may have tuples."""
+    arguments_of = signature[signature.index("(") :]
+    types = [one.to_type_str() for one in parse(arguments_of).components] if arguments_of != "()" else []
+    return keccak(text=signature)[:4] + encode(types, arguments)
 
 
 class Node:
@@ -65,23 +75,37 @@ class PoolPlan:
 _V2, _V3 = Protocol.UNISWAP_V2, Protocol.UNISWAP_V3
 # Around 0-1, 0-1-2 and 0-1-2-3 the prices multiply to a gain of five per cent: 2.0 at the first pools of 0-1
 # against 1.9 at the second, and so on.
-_PRICES = {"01a": 2.0, "01b": 1.9, "12": 1.5, "02": 2.85, "23": 1.2, "03": 3.42}
-_TOKENS = {"01a": (0, 1), "01b": (0, 1), "12": (1, 2), "02": (0, 2), "23": (2, 3), "03": (0, 3)}
+# Token 4 is worth the base token: five per cent less at the first pool of 0-4, more at the last.
+_PRICES = {
+    "01a": 2.0,
+    "01b": 1.9,
+    "12": 1.5,
+    "02": 2.85,
+    "23": 1.2,
+    "03": 3.42,
+    "04a": 1.05,
+    "04b": 1.0,
+    "04c": 0.95,
+}
+_TOKENS = {
+    "01a": (0, 1), "01b": (0, 1), "12": (1, 2), "02": (0, 2), "23": (2, 3), "03": (0, 3),
+    "04a": (0, 4), "04b": (0, 4), "04c": (0, 4),
+}  # fmt: skip
 
 
 def _plans() -> list[PoolPlan]:
     plans = []
     for name, tokens in _TOKENS.items():
-        second = name.endswith("b")
-        plans.append(
-            PoolPlan(f"v2:{name}", _V2, tokens, 3000, _PRICES[name], "second" if second else "first")
-        )
-        plans.append(PoolPlan(f"v3:{name}", _V3, tokens, 500 if second else 3000, _PRICES[name], "v3"))
+        factory = {"b": "second", "c": "third"}.get(name[-1], "first")
+        fee_pips = {"b": 500, "c": 10_000}.get(name[-1], 3000)
+        plans.append(PoolPlan(f"v2:{name}", _V2, tokens, 3000, _PRICES[name], factory))
+        plans.append(PoolPlan(f"v3:{name}", _V3, tokens, fee_pips, _PRICES[name], "v3"))
     return plans
 
 
 class GasMarket:
-    """Four tokens, the first of them WETH9, with a V2 and a V3 pool wherever a cycle may pass."""
+    """Five tokens, the first of them WETH9, V2 and V3 pools wherever a cycle may pass, and pools of the
+    other families, from `gas_venues`."""
 
     def __init__(self, node: Node, operator: str) -> None:
         self.node = node
@@ -91,19 +115,21 @@ class GasMarket:
         self.market = Market()
         self._make_tokens()
         factory_code = published("UniswapV2Factory").bytecode + encode(["address"], [self.owner])
-        self._factories = {name: self.deploy(factory_code) for name in ("first", "second")}
+        self._factories = {name: self.deploy(factory_code) for name in ("first", "second", "third")}
         self._factories["v3"] = self.deploy(published("UniswapV3Factory").bytecode)
         for plan in _plans():
             (self._add_v2 if plan.protocol is _V2 else self._add_v3)(plan)
-        self.pinned = Pinned(self.tokens[0])
-        known = (operator, self.owner, self.tokens[0], *([ZERO_ADDRESS] * 3))
+        # How the states of pools of other families are read, by pool key.
+        self.readers: dict[str, Callable[[], PoolState]] = {}
+        self.pinned = add_venues(self)
+        known = (operator, self.owner, *(each or ZERO_ADDRESS for each in astuple(self.pinned)))
         arguments = encode(["address"] * 6, known)
         self.router = self.deploy(forge_artifact("ArbitrageRouter").bytecode + arguments)
 
     def _make_tokens(self) -> None:
         token_code = npm_artifact("@uniswap/v2-periphery", "build/ERC20.json", "ERC20").bytecode
         others = []
-        while len(others) < 3:
+        while len(others) < 4:
             others.append(self.deploy(token_code + encode(["uint256"], [_FUNDS])))
         # The base token must have the lowest address for the prices above: deploy until it has.
         while True:
@@ -127,33 +153,37 @@ class GasMarket:
         self.send(token0, "transfer(address,uint256)", pool, reserve0)
         self.send(token1, "transfer(address,uint256)", pool, int(reserve0 * plan.price))
         self.send(pool, "mint(address)", self.owner)
-        self._register(plan, pool, 0)
+        self._register(plan.name, _V2, pool, (token0, token1), plan.fee_pips)
 
     def _add_v3(self, plan: PoolPlan) -> None:
-        token0, token1 = (self.tokens[n] for n in plan.tokens)
-        factory, spacing = self._factories["v3"], tick_spacing(plan.fee_pips)
-        self.send(factory, "createPool(address,address,uint24)", token0, token1, plan.fee_pips)
-        signature = "getPool(address,address,uint24)"
-        (pool,) = self.node.read(factory, ["address"], signature, token0, token1, plan.fee_pips)
-        self.send(pool, "initialize(uint160)", math.isqrt(int(plan.price * 2**64) << 128))
+        pair = (self.tokens[plan.tokens[0]], self.tokens[plan.tokens[1]])
+        self.add_v3_pool(plan.name, pair, plan.fee_pips, plan.price)
+
+    def add_v3_pool(self, name: str, pair: tuple[str, str], fee_pips: int, price: float) -> None:
+        """A V3 pool with liquidity over the whole range; the callee may take the owner's tokens."""
+        factory, spacing = self._factories["v3"], tick_spacing(fee_pips)
+        self.send(factory, "createPool(address,address,uint24)", *pair, fee_pips)
+        (pool,) = self.node.read(factory, ["address"], "getPool(address,address,uint24)", *pair, fee_pips)
+        self.send(pool, "initialize(uint160)", math.isqrt(int(price * 2**64) << 128))
         edge = _FULL_RANGE // spacing * spacing
         mint = "mint(address,address,int24,int24,uint128)"
         self.send(self.callee, mint, pool, self.owner, -edge, edge, _LIQUIDITY)
-        self._register(plan, pool, spacing)
+        self._register(name, _V3, pool, pair, fee_pips, spacing)
 
-    def _register(self, plan: PoolPlan, pool: str, spacing: int) -> None:
-        token0, token1 = (self.tokens[n] for n in plan.tokens)
-        record = PoolRecord(pool, plan.protocol, "published", (token0, token1), plan.fee_pips, spacing)
-        self.pools[plan.name] = record
-        self.market.add_pool(record)
+    def _register(
+        self, name: str, protocol: Protocol, pool: str, pair: tuple[str, str], fee_pips: int, spacing: int = 0
+    ) -> None:
+        self.pools[name] = PoolRecord(pool, protocol, "published", pair, fee_pips, spacing)
+        self.market.add_pool(self.pools[name])
 
     def deploy(self, code: bytes) -> str:
         """The new contract's address."""
         return self.transact({"data": "0x" + code.hex()})["contractAddress"].lower()
 
-    def send(self, to: str, signature: str, *arguments: Any) -> dict[str, Any]:
+    def send(self, to: str, signature: str, *arguments: Any, value: int = 0) -> dict[str, Any]:
         """Call a function from the owner's account."""
-        return self.transact({"to": to, "data": "0x" + calldata(signature, *arguments).hex()})
+        call = {"to": to, "data": "0x" + calldata(signature, *arguments).hex(), "value": hex(value)}
+        return self.transact(call)
 
     def transact(self, transaction: dict[str, Any]) -> dict[str, Any]:
         """Send, mine, and return the receipt. Raises RuntimeError when it reverted."""
@@ -172,8 +202,12 @@ class GasMarket:
         """Read every pool's state at the head, which is returned."""
         head = self.node("eth_getBlockByNumber", "latest", False)
         block = BlockRef(int(head["number"], 16), head["hash"], ZERO_HASH, int(head["timestamp"], 16))
+        self.market.start(block)
         for record in self.pools.values():
-            row = self.market.pool_row[record.address]
+            row = self.market.pool_row[record.key]
+            if record.key in self.readers:
+                self.market.set_state(row, self.readers[record.key]())
+                continue
             if record.protocol is _V2:
                 kinds = ["uint112", "uint112", "uint32"]
                 self.market.set_v2(row, *self.node.read(record.address, kinds, "getReserves()")[:2])
@@ -183,5 +217,4 @@ class GasMarket:
             edge = _FULL_RANGE // record.tick_spacing * record.tick_spacing
             ticks = [(-edge, liquidity, liquidity), (edge, -liquidity, liquidity)]
             self.market.set_v3(row, price, liquidity, tick, ticks)
-        self.market.start(block)
         return block

@@ -82,6 +82,7 @@ def _gas(result: dict[str, Any]) -> str:
     ]
     for row in result["ours"]:
         over = [f"{value - 1:+.1%}" if value else "" for value in result["ratio"][row["path"]].values()]
+        over += [""] * (3 - len(over))
         numbers = [f"{row[key]:,}" for key in ("gas", "floor", "calldata_bytes")]
         lines.append(_row(row["path"], *numbers, *over))
     return "\n".join(

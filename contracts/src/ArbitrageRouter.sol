@@ -45,12 +45,14 @@ contract ArbitrageRouter is LoanCommands {
         }
         if (selector == CALLBACK_UNISWAP_V3) {
             _callbackV3();
-        } else if (
-            selector == CALLBACK_UNISWAP_V2 || selector == CALLBACK_SOLIDLY || selector == CALLBACK_PANCAKE_V2
-        ) {
+        } else if (selector == CALLBACK_UNISWAP_V2) {
             _callbackV2();
+        } else if (selector == CALLBACK_V4) {
+            _callbackV4();
         } else if (selector == CALLBACK_PANCAKE_V3 || selector == CALLBACK_ALGEBRA) {
             _callbackV3();
+        } else if (selector == CALLBACK_SOLIDLY || selector == CALLBACK_PANCAKE_V2) {
+            _callbackV2();
         } else {
             _callbackOther(selector);
         }
@@ -101,21 +103,23 @@ contract ArbitrageRouter is LoanCommands {
         }
     }
 
+    function _callbackV4() private {
+        (uint256 cursor, uint256 size) = _dataAt(36);
+        _spend(LAYOUT_V4, cursor, size);
+        (uint256 payee, uint256 amount) = _frame(cursor);
+        unchecked {
+            _runV4(cursor + 64, cursor + size, payee, amount);
+        }
+        assembly {
+            // No bytes, as the manager decodes them.
+            mstore(0, 32)
+            mstore(32, 0)
+            return(0, 64)
+        }
+    }
+
     function _callbackOther(uint256 selector) private {
-        if (selector == CALLBACK_V4) {
-            (uint256 cursor, uint256 size) = _dataAt(36);
-            _spend(LAYOUT_V4, cursor, size);
-            (uint256 payee, uint256 amount) = _frame(cursor);
-            unchecked {
-                _runV4(cursor + 64, cursor + size, payee, amount);
-            }
-            assembly {
-                // No bytes, as the manager decodes them.
-                mstore(0, 32)
-                mstore(32, 0)
-                return(0, 64)
-            }
-        } else if (selector == CALLBACK_BALANCER_V3) {
+        if (selector == CALLBACK_BALANCER_V3) {
             _spend(LAYOUT_BALANCER_V3, 0, msg.data.length);
             (uint256 payee, uint256 amount) = _frame(4);
             _runBalancerV3(68, msg.data.length, payee, amount);

@@ -45,7 +45,7 @@ class Place(IntEnum):
     RELAY = 2
 
 
-SECOND_FORM, INPUT_PUSHED, INPUT_APPROVED = 1, 2, 4
+SECOND_FORM, INPUT_PUSHED, INPUT_APPROVED, INPUT_IS_BASE, OUTPUT_IS_BASE = 1, 2, 4, 8, 16
 _V4_BASE, _V4_NATIVE, _V4_HOOKS, _V4_MORE, _V4_BY_ROUTER = 1, 2, 4, 8, 16
 _EXACT_OUT = 2
 
@@ -159,8 +159,9 @@ class BalancerV3Swap:
 class Pull:
     """A Curve pool (`coins` sold and bought), an ERC-4626 vault, wstETH.
 
-    `second_form`: Curve's uint256 indices, redeem, unwrap. `approved` is the token to approve; `relayed` the
-    token in which the payee is paid (place RELAY). `pushed`: the input is sent to the venue.
+    `second_form`: Curve's uint256 indices, redeem, unwrap. `approved` is the token to approve, unless that is
+    the pinned base token (`approves_base`); `relayed` the token in which the payee is paid (place RELAY).
+    `pushed`: the input is sent to the venue.
     """
 
     kind: Kind
@@ -172,10 +173,12 @@ class Pull:
     pushed: bool = False
     approved: str | None = None
     relayed: str | None = None
+    approves_base: bool = False
 
     def encode(self) -> bytes:
         form = SECOND_FORM * self.second_form | INPUT_PUSHED * self.pushed
         form |= INPUT_APPROVED * (self.approved is not None)
+        form |= (INPUT_APPROVED | INPUT_IS_BASE) * self.approves_base
         if not all(0 <= coin < 16 for coin in self.coins):
             raise ExecutionError(f"{self.venue}: coins {self.coins} do not fit four bits")
         return b"".join(
@@ -205,29 +208,31 @@ class NativeWrap:
 
 @dataclass(frozen=True, slots=True)
 class BalancerV2Swap:
-    """A swap of Balancer V2's vault, of all of `amount_in`, or for exactly `amount_out` where it is given."""
+    """A swap of Balancer V2's vault, of all of `amount_in`, or for exactly `amount_out` where it is given.
+
+    Tokens are None for the pinned base token."""
 
     place: Place
     pool_id: str
-    token_in: str
-    token_out: str
+    token_in: str | None
+    token_out: str | None
     amount_in: int
     amount_out: int | None = None
 
     def encode(self) -> bytes:
-        exact_out = self.amount_out is not None
+        form = SECOND_FORM * (self.amount_out is not None) | INPUT_IS_BASE * (self.token_in is None)
+        form |= OUTPUT_IS_BASE * (self.token_out is None)
         pool_id = bytes.fromhex(self.pool_id[2:])
         if len(pool_id) != 32:
             raise ExecutionError(f"{self.pool_id} is not a 32-byte pool id")
-        amount = self.amount_in if self.amount_out is None else self.amount_out
         return b"".join(
             (
-                bytes([Kind.BALANCER_V2 << 2 | self.place, SECOND_FORM * exact_out]),
+                bytes([Kind.BALANCER_V2 << 2 | self.place, form]),
                 pool_id,
-                address_bytes(self.token_in),
-                address_bytes(self.token_out),
-                amount_bytes(amount, "amount"),
                 amount_bytes(self.amount_in, "amount in"),
+                b"" if self.amount_out is None else amount_bytes(self.amount_out, "amount out"),
+                b"" if self.token_in is None else address_bytes(self.token_in),
+                b"" if self.token_out is None else address_bytes(self.token_out),
             )
         )
 
@@ -355,11 +360,12 @@ def _read_placed(reader: Reader, kind: Kind, bits: int) -> Command:
     if kind is Kind.NATIVE:
         return NativeWrap(place, reader.amount(), bool(reader.number(1) & SECOND_FORM))
     if kind is Kind.BALANCER_V2:
-        exact_out = bool(reader.number(1) & SECOND_FORM)
-        pool_id = "0x" + reader.take(32).hex()
-        token_in, token_out = reader.address(), reader.address()
-        amount, amount_in = reader.amount(), reader.amount()
-        return BalancerV2Swap(place, pool_id, token_in, token_out, amount_in, amount if exact_out else None)
+        form = reader.number(1)
+        pool_id, amount_in = "0x" + reader.take(32).hex(), reader.amount()
+        amount_out = reader.amount() if form & SECOND_FORM else None
+        token_in = None if form & INPUT_IS_BASE else reader.address()
+        token_out = None if form & OUTPUT_IS_BASE else reader.address()
+        return BalancerV2Swap(place, pool_id, token_in, token_out, amount_in, amount_out)
     venue, amount_in = reader.address(), reader.amount()
     form, coins = reader.number(1), reader.number(1)
     return Pull(
@@ -370,6 +376,7 @@ def _read_placed(reader: Reader, kind: Kind, bits: int) -> Command:
         bool(form & SECOND_FORM),
         (coins >> 4, coins & 15),
         bool(form & INPUT_PUSHED),
-        reader.address() if form & INPUT_APPROVED else None,
+        reader.address() if form & INPUT_APPROVED and not form & INPUT_IS_BASE else None,
         reader.address() if place is Place.RELAY else None,
+        bool(form & INPUT_IS_BASE),
     )

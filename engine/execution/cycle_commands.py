@@ -64,6 +64,12 @@ def needs_loan(opportunity: Opportunity) -> bool:
     return not any(hop.protocol in _LEADING for hop in opportunity.hops)
 
 
+def lends_for(lender: Lender, opportunity: Opportunity) -> bool:
+    """Balancer V2's vault cannot be entered twice, so it does not lend for a cycle over its own pools."""
+    over_balancer = any(hop.protocol in _BALANCER_V2 for hop in opportunity.hops)
+    return lender.kind is not Kind.BALANCER_LOAN or not over_balancer
+
+
 def cycle_commands(
     opportunity: Opportunity, pinned: Pinned, lender: Lender | None = None
 ) -> tuple[list[Command], tuple[str, ...]]:
@@ -98,6 +104,8 @@ def _borrowed(
     opportunity: Opportunity, pinned: Pinned, lender: Lender
 ) -> tuple[list[Command], tuple[str, ...]]:
     base, hops = opportunity.base_token, opportunity.hops
+    if not lends_for(lender, opportunity):
+        raise ExecutionError("Balancer's vault does not swap while it lends")
     token = None if base == pinned.wrapped_native else base
     commands: list[Command] = [Loan(lender.kind, opportunity.amount_in, lender.address, token)]
     commands += [_placed(hop, Place.FORWARD, pinned, hop is hops[-1]) for hop in hops]
@@ -198,7 +206,8 @@ def _placed(hop: Hop, place: Place, pinned: Pinned, exact_in: bool) -> Command:
         assert isinstance(details, BalancerV2WeightedDetails | BalancerV2StableDetails)
         _require_pinned(hop, pinned)
         out = None if exact_in else hop.amount_out
-        return BalancerV2Swap(place, details.pool_id, hop.token_in, hop.token_out, hop.amount_in, out)
+        tokens = _unless_pinned(hop.token_in, pinned), _unless_pinned(hop.token_out, pinned)
+        return BalancerV2Swap(place, details.pool_id, *tokens, hop.amount_in, out)
     if hop.protocol is Protocol.WETH:
         if hop.pool != pinned.wrapped_native:
             raise ExecutionError(f"{hop.pool} is not the wrapped native token the router knows")
@@ -214,15 +223,16 @@ def _placed(hop: Hop, place: Place, pinned: Pinned, exact_in: bool) -> Command:
             hop.protocol is Protocol.CURVE_CRYPTOSWAP,
             (hop.coin_in, hop.coin_out),
             pushed,
-            None if pushed else hop.token_in,
+            None if pushed else _unless_pinned(hop.token_in, pinned),
             relayed,
+            not pushed and hop.token_in == pinned.wrapped_native,
         )
     kinds = {Protocol.ERC4626: Kind.VAULT, Protocol.WSTETH: Kind.WRAPPER}
     if hop.protocol not in kinds:
         raise ExecutionError(f"the router has no command for {hop.protocol}")
     # The vault's own shares, and wstETH itself, are given up without approval.
     giving_up = hop.token_in == hop.pool
-    approved = None if giving_up else hop.token_in
+    approved = None if giving_up else _unless_pinned(hop.token_in, pinned)
     return Pull(
         kinds[hop.protocol],
         place,
@@ -231,6 +241,7 @@ def _placed(hop: Hop, place: Place, pinned: Pinned, exact_in: bool) -> Command:
         giving_up,
         approved=approved,
         relayed=relayed,
+        approves_base=not giving_up and hop.token_in == pinned.wrapped_native,
     )
 
 

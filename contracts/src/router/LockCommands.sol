@@ -53,28 +53,96 @@ abstract contract LockCommands is SwapCommands {
 
     /// @dev A run of V4 hops, last first: each earlier one buys what the later one sold. What the run bought is taken
     /// once and what it sold is settled once; where both are one token, only the difference is taken.
+    /// `[flags:1][tokenOut:20]`, then hops `[flags:1][tokenIn:20][fee:3][tickSpacing:2][hooks:20 if any]`; tokens are
+    /// left out where the flags say which they are.
     function _runV4(uint256 cursor, uint256 end, uint256 payee, uint256 amount) internal {
         uint256 manager = _poolManager;
-        uint256 flags = _byteAt(cursor);
+        uint256 flags;
         uint256 bought;
         uint256 sold;
-        (bought, cursor) = _tokenAt(flags, cursor + 1);
-        uint256 tokenOut = bought;
         uint256 amountOut;
-        unchecked {
-            for (uint256 more = MORE_HOPS; more != 0;) {
-                uint256 got;
-                (more, cursor, sold, amount, got) = _swapV4(manager, cursor, tokenOut, amount);
-                if (amountOut == 0) amountOut = got;
-                tokenOut = sold;
+        {
+            uint256 base = _wrappedNative;
+            bool ok;
+            assembly {
+                flags := byte(0, calldataload(cursor))
+                cursor := add(cursor, 1)
+                switch and(flags, 3)
+                case 0 {
+                    bought := shr(96, calldataload(cursor))
+                    cursor := add(cursor, 20)
+                }
+                case 1 { bought := base }
+                sold := bought
+                for { let more := MORE_HOPS } more {} {
+                    let tokenOut := sold
+                    more := byte(0, calldataload(cursor))
+                    cursor := add(cursor, 1)
+                    sold := 0
+                    switch and(more, 3)
+                    case 0 {
+                        sold := shr(96, calldataload(cursor))
+                        cursor := add(cursor, 20)
+                    }
+                    case 1 { sold := base }
+                    mstore(0, SWAP_V4)
+                    switch lt(sold, tokenOut)
+                    case 0 {
+                        mstore(32, tokenOut)
+                        mstore(64, sold)
+                        mstore(192, 0)
+                        mstore(256, HIGHEST_LIMIT)
+                    }
+                    default {
+                        mstore(32, sold)
+                        mstore(64, tokenOut)
+                        mstore(192, 1)
+                        mstore(256, LOWEST_LIMIT)
+                    }
+                    mstore(96, shr(232, calldataload(cursor)))
+                    mstore(128, and(shr(216, calldataload(cursor)), 0xffff))
+                    cursor := add(cursor, 5)
+                    mstore(160, 0)
+                    if and(more, HAS_HOOKS) {
+                        mstore(160, shr(96, calldataload(cursor)))
+                        cursor := add(cursor, 20)
+                    }
+                    mstore(224, amount)
+                    mstore(288, 288)
+                    mstore(320, 0)
+                    ok := call(gas(), manager, 0, 28, 324, 0, 32)
+                    if iszero(ok) { break }
+                    // The balance delta: token0's in the upper half, token1's in the lower, negative where owed.
+                    let delta := mload(0)
+                    let got := sar(128, delta)
+                    amount := sub(0, signextend(15, delta))
+                    if lt(sold, tokenOut) {
+                        amount := sub(0, got)
+                        got := signextend(15, delta)
+                    }
+                    if iszero(and(sgt(amount, 0), sgt(got, 0))) {
+                        mstore(0, NOTHING_OWED)
+                        revert(28, 4)
+                    }
+                    if iszero(amountOut) { amountOut := got }
+                    more := and(more, MORE_HOPS)
+                }
             }
-            if (cursor > end) _fail(MALFORMED_STREAM);
-            if (sold == bought) {
+            if (!ok) _failAlike();
+        }
+        if (cursor > end) _fail(MALFORMED_STREAM);
+        if (sold == bought) {
+            unchecked {
                 _takeV4(manager, bought, payee, amountOut - amount);
-                return;
             }
+            return;
         }
         _takeV4(manager, bought, payee, amountOut);
+        _settleRun(flags, cursor, end, sold, amount);
+    }
+
+    function _settleRun(uint256 flags, uint256 cursor, uint256 end, uint256 sold, uint256 amount) private {
+        uint256 manager = _poolManager;
         if (sold == 0) {
             _deliver(cursor, end, _self(), amount);
             _settleV4(manager, amount);
@@ -135,62 +203,6 @@ abstract contract LockCommands is SwapCommands {
         _call(vault, 0, 68, 0);
     }
 
-    /// @dev One V4 hop: `[flags:1][tokenIn:20 unless the flags say it][fee:3][tickSpacing:2][hooks:20 if any]`.
-    function _swapV4(uint256 manager, uint256 cursor, uint256 tokenOut, uint256 amount)
-        private
-        returns (uint256 more, uint256 next, uint256 tokenIn, uint256 amountIn, uint256 amountOut)
-    {
-        uint256 flags = _byteAt(cursor);
-        more = flags & MORE_HOPS;
-        unchecked {
-            (tokenIn, next) = _tokenAt(flags, cursor + 1);
-        }
-        uint256 zeroForOne;
-        assembly {
-            let word := calldataload(next)
-            next := add(next, 5)
-            zeroForOne := lt(tokenIn, tokenOut)
-            mstore(0, SWAP_V4)
-            switch zeroForOne
-            case 0 {
-                mstore(32, tokenOut)
-                mstore(64, tokenIn)
-                mstore(256, HIGHEST_LIMIT)
-            }
-            default {
-                mstore(32, tokenIn)
-                mstore(64, tokenOut)
-                mstore(256, LOWEST_LIMIT)
-            }
-            mstore(96, shr(232, word))
-            mstore(128, and(shr(216, word), 0xffff))
-            mstore(160, 0)
-            if and(flags, HAS_HOOKS) {
-                mstore(160, shr(96, calldataload(next)))
-                next := add(next, 20)
-            }
-            mstore(192, zeroForOne)
-            mstore(224, amount)
-            mstore(288, 288)
-            mstore(320, 0)
-        }
-        _call(manager, 0, 324, 32);
-        assembly {
-            // The balance delta: token0's in the upper half, token1's in the lower, negative where owed.
-            let delta := mload(0)
-            amountIn := sub(0, signextend(15, delta))
-            amountOut := sar(128, delta)
-            if zeroForOne {
-                amountIn := sub(0, amountOut)
-                amountOut := signextend(15, delta)
-            }
-            if iszero(and(sgt(amountIn, 0), sgt(amountOut, 0))) {
-                mstore(0, NOTHING_OWED)
-                revert(28, 4)
-            }
-        }
-    }
-
     function _takeV4(uint256 manager, uint256 token, uint256 to, uint256 amount) private {
         assembly {
             mstore(0, TAKE_V4)
@@ -214,13 +226,5 @@ abstract contract LockCommands is SwapCommands {
             mstore(0, SETTLE_V4)
         }
         _call(manager, value, 4, 0);
-    }
-
-    function _tokenAt(uint256 flags, uint256 cursor) private view returns (uint256 token, uint256 next) {
-        if (flags & TOKEN_IS_BASE != 0) return (_wrappedNative, cursor);
-        if (flags & TOKEN_IS_NATIVE != 0) return (0, cursor);
-        unchecked {
-            return (_addressAt(cursor), cursor + 20);
-        }
     }
 }

@@ -15,7 +15,7 @@ abstract contract PullCommands is LockCommands {
     }
 
     /// @dev Curve, ERC-4626 and wstETH: `[op:1][venue:20][amountIn:14][form:1][coins:1]`, then `[tokenIn:20]` if the
-    /// form says that the input must be approved, and `[tokenOut:20]` for RELAY.
+    /// form says that the input must be approved and is not the pinned base, and `[tokenOut:20]` for RELAY.
     function _pull(uint256 op, uint256 cursor, uint256 end, uint256 payee, uint256 owed) internal {
         uint256 venue = _addressAt(cursor + 1);
         uint256 amountIn = _amountAt(cursor + 21);
@@ -25,7 +25,9 @@ abstract contract PullCommands is LockCommands {
         uint256 tokenOut;
         unchecked {
             cursor += 37;
-            if (form & INPUT_APPROVED != 0) {
+            if (form & INPUT_IS_BASE != 0) {
+                tokenIn = _wrappedNative;
+            } else if (form & INPUT_APPROVED != 0) {
                 tokenIn = _addressAt(cursor);
                 cursor += 20;
             }
@@ -70,20 +72,41 @@ abstract contract PullCommands is LockCommands {
         _handOn(op & 3, cursor, end, wrapped, payee, owed);
     }
 
-    /// @dev Balancer V2: `[op:1][form:1][poolId:32][tokenIn:20][tokenOut:20][amount:14][amountIn:14]`; the amount is
-    /// the input, in the second form the output.
+    /// @dev Balancer V2: `[op:1][form:1][poolId:32][amountIn:14]`, then `[amountOut:14]` in the second form, which buys
+    /// exactly that, then `[tokenIn:20]` and `[tokenOut:20]`, each unless the form says that it is the pinned base.
     function _pullBalancer(uint256 op, uint256 cursor, uint256 end, uint256 payee, uint256 owed) internal {
-        uint256 vault = _balancerVault;
-        uint256 tokenIn = _addressAt(cursor + 34);
-        uint256 amountIn = _amountAt(cursor + 88);
+        uint256 form = _byteAt(cursor + 1);
+        uint256 amountIn = _amountAt(cursor + 34);
+        uint256 tokenIn = _wrappedNative;
+        uint256 tokenOut = tokenIn;
+        uint256 start = cursor;
         unchecked {
-            if (cursor + 102 > end) _fail(MALFORMED_STREAM);
-            if (op & 3 != FORWARD) _deliver(cursor + 102, end, _self(), amountIn);
+            cursor += form & SECOND_FORM == 0 ? 48 : 62;
+            if (form & INPUT_IS_BASE == 0) {
+                tokenIn = _addressAt(cursor);
+                cursor += 20;
+            }
+            if (form & OUTPUT_IS_BASE == 0) {
+                tokenOut = _addressAt(cursor);
+                cursor += 20;
+            }
         }
-        _approve(tokenIn, vault, amountIn);
-        uint256 receiver = op & 3 == DIRECT ? payee : _self();
+        if (cursor > end) _fail(MALFORMED_STREAM);
+        if (op & 3 != FORWARD) _deliver(cursor, end, _self(), amountIn);
+        _approve(tokenIn, _balancerVault, amountIn);
+        uint256 pulled = _swapBalancer(start, tokenIn, tokenOut, op & 3 == DIRECT ? payee : _self());
+        // The pinned vault takes what it says: the whole input, or in the second form what it returns.
+        if (form & SECOND_FORM != 0 && pulled != amountIn) _requireSpent(tokenIn, _balancerVault);
+        _handOn(op & 3, cursor, end, tokenOut, payee, owed);
+    }
+
+    function _swapBalancer(uint256 start, uint256 tokenIn, uint256 tokenOut, uint256 receiver)
+        private
+        returns (uint256 calculated)
+    {
         assembly {
-            let exactOut := and(calldataload(sub(cursor, 30)), SECOND_FORM)
+            let exactOut := and(byte(1, calldataload(start)), SECOND_FORM)
+            let amountIn := shr(144, calldataload(add(start, 34)))
             mstore(0, SWAP_BALANCER_V2)
             mstore(32, 224)
             mstore(64, address())
@@ -93,19 +116,18 @@ abstract contract PullCommands is LockCommands {
             // The limit: the most to sell, or the least to buy.
             mstore(192, mul(exactOut, amountIn))
             mstore(224, timestamp())
-            mstore(256, calldataload(add(cursor, 2)))
+            mstore(256, calldataload(add(start, 2)))
             mstore(288, exactOut)
             mstore(320, tokenIn)
-            mstore(352, shr(96, calldataload(add(cursor, 54))))
-            mstore(384, shr(144, calldataload(add(cursor, 74))))
+            mstore(352, tokenOut)
+            mstore(384, amountIn)
+            if exactOut { mstore(384, shr(144, calldataload(add(start, 48)))) }
             mstore(416, 192)
             mstore(448, 0)
         }
-        _call(vault, 0, 452, 0);
-        _requireSpent(tokenIn, vault);
-        uint256 tokenOut = _addressAt(cursor + 54);
-        unchecked {
-            _handOn(op & 3, cursor + 102, end, tokenOut, payee, owed);
+        _call(_balancerVault, 0, 452, 32);
+        assembly {
+            calculated := mload(0)
         }
     }
 

@@ -40,6 +40,8 @@ uint256 constant RELAY = 2;
 uint256 constant SECOND_FORM = 1;
 uint256 constant INPUT_PUSHED = 2;
 uint256 constant INPUT_APPROVED = 4;
+uint256 constant INPUT_IS_BASE = 8;
+uint256 constant OUTPUT_IS_BASE = 16;
 
 // Bits of a V4 run's and of each of its hops' flags: which token is meant, and what follows.
 uint256 constant TOKEN_IS_BASE = 1;
