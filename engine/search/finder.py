@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.amm.layout import int_to_limbs
 from engine.domain.errors import MarketError
 from engine.domain.market import BlockRef
 from engine.market.market import Market
@@ -18,9 +19,11 @@ from engine.search.screen import NO_BUDGET, Candidates, Screen
 from engine.search.selection import Selection
 from engine.search.solve import Rest, Solved, solve_quick
 from engine.search.strategy import Found
+from engine.search.trade import make_trades_ready
 from engine.search.walk import MAX_HOPS
 
 MAX_CANDIDATES = 1 << 20
+_UINT128 = (1 << 128) - 1
 # Pairs a walk looks at in a second, at least.
 _PAIRS_PER_SECOND = 5e7
 
@@ -39,10 +42,12 @@ class Finder:
         max_hops: int = 3,
         min_profit: int = 1,
         max_candidates: int = MAX_CANDIDATES,
+        max_input: Mapping[str, int] | None = None,
     ) -> None:
         """`base_tokens` are lower-case addresses of tokens in the market; `min_profit` in base units of the
-        cycle's base token, before gas; `max_candidates` bounds the memory of one search. Raises MarketError
-        for an unknown base token or a hop bound outside 2..4."""
+        cycle's base token, before gas; `max_candidates` bounds the memory of one search; `max_input` is the
+        most a cycle may sell, base units by base token, for capital and risk limits. Raises MarketError for
+        an unknown base token or a hop bound outside 2..4."""
         if not 2 <= max_hops <= MAX_HOPS:
             raise MarketError(f"max_hops is {max_hops}, not within 2..{MAX_HOPS}")
         for token in base_tokens:
@@ -55,7 +60,10 @@ class Finder:
         bases = base_rows(market.token_row, self.base_tokens)
         self._index = PairIndex(market.arrays, len(market.pools), len(market.tokens), bases)
         self._screen = Screen(self._index, bases, max_hops, max_candidates)
+        make_trades_ready()
         self._protocol = np.zeros(0, np.uint8)
+        self._max_input = dict(max_input or {})
+        self._caps = np.zeros((0, 2), np.uint64)
         self._note_pools()
 
     @property
@@ -89,8 +97,8 @@ class Finder:
     def solve(self, changed_rows: NDArray[np.int32] | None = None, deadline: float | None = None) -> Solved:
         """The best exact execution of every candidate, as arrays."""
         candidates = self.candidates(changed_rows, deadline)
-        solved = solve_quick(self.market.arrays, candidates.cycles, deadline)
-        Rest(self.market.arrays, solved, deadline).verify_all()
+        solved = solve_quick(self.market.arrays, candidates.cycles, self._caps, deadline)
+        Rest(self.market.arrays, solved, self._caps, deadline).verify_all()
         solved.complete = solved.complete and candidates.complete
         return solved
 
@@ -112,8 +120,8 @@ class Finder:
         pools = self.market.arrays
         candidates = self.candidates(changed_rows, deadline)
         ranking = Ranking(self.market, self._protocol, costs or GasCosts())
-        solved = solve_quick(pools, candidates.cycles, deadline)
-        rest = Rest(pools, solved, deadline)
+        solved = solve_quick(pools, candidates.cycles, self._caps, deadline)
+        rest = Rest(pools, solved, self._caps, deadline)
         selection = Selection(ranking, candidates, solved, rest, self.min_profit)
         ranked = selection.all() if limit is None else selection.first(limit)
         return Found(
@@ -126,3 +134,7 @@ class Finder:
         first = len(self._protocol)
         codes = [PROTOCOL_CODE[record.protocol] for record in self.market.pools[first:]]
         self._protocol = np.append(self._protocol, np.array(codes, np.uint8))
+        self._caps = np.full((max(len(self.market.tokens), 1), 2), ~np.uint64(0))
+        for token, most in self._max_input.items():
+            if token in self.market.token_row:
+                self._caps[self.market.token_row[token]] = int_to_limbs(min(max(most, 0), _UINT128), 2)

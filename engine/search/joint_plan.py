@@ -19,6 +19,7 @@ from engine.search.joint_cycles import MAX_CYCLE_HOPS, peel_nb
 from engine.search.joint_execute import execute_nb, private_state
 from engine.search.joint_netted import NettedPlan, netted_plan
 from engine.search.joint_solver import JointBound, JointSolver
+from engine.search.trade import make_trades_ready
 
 _MAX_ROUNDS = 8
 _MAX_CYCLES = 2_000
@@ -86,6 +87,7 @@ class JointPlanner:
     """Plans over the pools of one solver. `pools` are read, never changed."""
 
     def __init__(self, solver: JointSolver, max_hops: int = MAX_CYCLE_HOPS):
+        make_trades_ready()
         self.solver = solver
         self.max_hops = min(max_hops, MAX_CYCLE_HOPS)
         self._bases = np.array(sorted(solver.values), np.int32)

@@ -46,7 +46,10 @@ class Selection:
         if len(rest.picks):
             ceilings = rest.est_ceilings()
             priced, values = self._ranking.est_values(self._solved.cycles[rest.picks], ceilings)
-            values = np.where(ceilings >= self._min_profit, values + np.abs(values) * _SLACK, -np.inf)
+            hopeless = ~(ceilings >= self._min_profit)
+            values[hopeless] = 0.0
+            values += np.abs(values) * _SLACK
+            values[hopeless] = -np.inf
             order = np.lexsort((-values, ~priced))
             done, batch = 0, _FIRST_BATCH
             while done < len(order) and solvable(priced, values, order[done], last):

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays
 from engine.search.codes import UNSETTLED, UNTRIED
+from engine.search.general_sizing import size_cycles_nb
 from engine.search.v2_chain import solve_chains_nb
-from engine.search.verify import size_cycles_nb, verify_cycles_nb
+from engine.search.verify import verify_cycles_nb
 from engine.search.workers import run_in_chunks
 
 # What one cycle takes, roughly, in microseconds.
@@ -31,13 +32,16 @@ class Solved:
     complete: bool = True
 
 
-def solve_quick(pools: PoolArrays, cycles: NDArray[np.int32], deadline: float | None = None) -> Solved:
-    """Solve the cycles of V2 pools alone; the others are left UNSETTLED."""
+def solve_quick(
+    pools: PoolArrays, cycles: NDArray[np.int32], caps: NDArray[np.uint64], deadline: float | None = None
+) -> Solved:
+    """Solve the cycles of V2 pools alone; the others are left UNSETTLED. `caps` u64[T, 2] bound what a cycle
+    may sell, by the token row of its start."""
     count = len(cycles)
     codes = np.full(count, UNTRIED, np.uint8)
     amounts = np.empty((count, 4, 2, 2), np.uint64)
     complete = run_in_chunks(
-        lambda begin, end: solve_chains_nb(pools, cycles, begin, end, amounts, codes),
+        lambda begin, end: solve_chains_nb(pools, cycles, caps, begin, end, amounts, codes),
         count,
         _CHAIN_US,
         deadline,
@@ -48,8 +52,11 @@ def solve_quick(pools: PoolArrays, cycles: NDArray[np.int32], deadline: float | 
 class Rest:
     """The cycles `solve_quick` left, sized: verified all, or best first as far as asked."""
 
-    def __init__(self, pools: PoolArrays, solved: Solved, deadline: float | None = None) -> None:
+    def __init__(
+        self, pools: PoolArrays, solved: Solved, caps: NDArray[np.uint64], deadline: float | None = None
+    ) -> None:
         self._pools = pools
+        self._caps = caps
         self._solved = solved
         self._deadline = deadline
         self.picks = np.flatnonzero(solved.codes == UNSETTLED)
@@ -76,6 +83,7 @@ class Rest:
                 solved.cycles,
                 self.picks,
                 self.sizes,
+                self._caps,
                 order,
                 begin,
                 end,

@@ -124,12 +124,12 @@ def _backward_nb(whole, real, end, amount, amounts, slot):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _gain_nb(whole, real, hops, pivot, amount, amounts, slot):
-    """The gain of the execution in which `amount` arrives at `pivot`, 0 where it earns nothing; its amounts
-    go to `amounts[slot]`."""
+def _gain_nb(whole, real, hops, pivot, amount, cap, amounts, slot):
+    """The gain of the execution in which `amount` arrives at `pivot`, 0 where it earns nothing or needs more
+    than `cap`; its amounts go to `amounts[slot]`."""
     out = _forward_nb(whole, real, pivot, hops, amount)
     sold = _backward_nb(whole, real, pivot, amount, amounts, slot)
-    if sold == to_u128(_ZERO) or sold >= out:
+    if sold == to_u128(_ZERO) or sold >= out or sold > cap:
         return to_u128(_ZERO)
     _put_nb(amounts, slot, hops, out)
     return out - sold
@@ -153,34 +153,34 @@ def _coarsest_nb(real, hops, est_amount):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _better_nb(whole, real, hops, pivot, amount, amounts, slot, best):
+def _better_nb(whole, real, hops, pivot, amount, cap, amounts, slot, best):
     """(best gain, its slot) after trying the execution in which `amount` arrives at `pivot`."""
-    gain = _gain_nb(whole, real, hops, pivot, amount, amounts, 1 - slot)
+    gain = _gain_nb(whole, real, hops, pivot, amount, cap, amounts, 1 - slot)
     if gain > best:
         return gain, 1 - slot
     return best, slot
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, amounts):
-    """(code, slot): the best integer execution near `optimum` (U128 above 0) is in `amounts[slot]`,
-    u64[2, 5, 2]; `ceiling` U128 is a profit none exceeds. Tried are the amounts at `pivot` to which `_REACH`
-    units around the optimum lead, and `_PLATEAU` units around the middle one, as one unit may cover all of
-    those."""
+def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts):
+    """(code, slot): the best integer execution near `optimum` (U128 above 0) that sells at most `cap` is in
+    `amounts[slot]`, u64[2, 5, 2]; `ceiling` U128 is a profit none exceeds. Tried are the amounts at `pivot`
+    to which `_REACH` units around the optimum lead, and `_PLATEAU` units around the middle one, as one unit
+    may cover all of those."""
     zero, one, reach = to_u128(_ZERO), to_u128(_ONE), to_u128(_REACH)
     first, slot = np.int64(0), np.int64(0)
     centre = _forward_nb(whole, real, first, pivot, optimum)
     centre = centre if centre > zero else one
-    best, slot = _better_nb(whole, real, hops, pivot, centre, amounts, slot, zero)
+    best, slot = _better_nb(whole, real, hops, pivot, centre, cap, amounts, slot, zero)
     up, down = centre, centre
     for _ in range(_PLATEAU):
         if best >= ceiling:
             break
         up = up + one
-        best, slot = _better_nb(whole, real, hops, pivot, up, amounts, slot, best)
+        best, slot = _better_nb(whole, real, hops, pivot, up, cap, amounts, slot, best)
         if down > one and best < ceiling:
             down = down - one
-            best, slot = _better_nb(whole, real, hops, pivot, down, amounts, slot, best)
+            best, slot = _better_nb(whole, real, hops, pivot, down, cap, amounts, slot, best)
     if best < ceiling:
         low = _forward_nb(whole, real, first, pivot, optimum - reach if optimum > reach else one)
         high = _forward_nb(whole, real, first, pivot, optimum + reach)
@@ -189,10 +189,10 @@ def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, amounts):
         low = low if low > zero else one
         while up < high and best < ceiling:
             up = up + one
-            best, slot = _better_nb(whole, real, hops, pivot, up, amounts, slot, best)
+            best, slot = _better_nb(whole, real, hops, pivot, up, cap, amounts, slot, best)
         while down > low and best < ceiling:
             down = down - one
-            best, slot = _better_nb(whole, real, hops, pivot, down, amounts, slot, best)
+            best, slot = _better_nb(whole, real, hops, pivot, down, cap, amounts, slot, best)
     if best == zero:
         return NOTHING, slot
     if pivot < hops:
@@ -202,9 +202,10 @@ def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, amounts):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_chain_nb(whole, real, hops, amounts):
-    """(code, slot) of a laid-out chain: NOTHING; FOUND with the input of each hop and, at `hops`, the output
-    in `amounts[slot]`, u64[2, 5, 2]; or UNSETTLED where only the general search can tell."""
+def solve_chain_nb(whole, real, hops, cap, amounts):
+    """(code, slot) of a laid-out chain that may sell `cap` (U128): NOTHING; FOUND with the input of each hop
+    and, at `hops`, the output in `amounts[slot]`, u64[2, 5, 2]; or UNSETTLED where only the general search
+    can tell."""
     size, profit, error = optimum_nb(whole, real, hops)
     if not profit[0] + error >= 1.0:
         return NOTHING, np.int64(0)
@@ -215,16 +216,19 @@ def solve_chain_nb(whole, real, hops, amounts):
     if pivot == 0:
         return UNSETTLED, np.int64(0)
     optimum = _whole_nb(size)
+    optimum = optimum if optimum < cap else cap
     optimum = optimum if optimum > to_u128(_ZERO) else to_u128(_ONE)
-    return polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, amounts)
+    return polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_chains_nb(pools, cycles, begin, end, amounts, codes):
+def solve_chains_nb(pools, cycles, caps, begin, end, amounts, codes):
     """Cycles [begin, end) of i32[n, 4] (directed edges, -1 after the last): `codes` u8[n], `amounts`
     u64[n, 4, 2, 2], each hop's input and output, of those FOUND. With other than V2 pools they are UNSETTLED.
+    `caps` u64[T, 2] bound what is sold by the token row of the start.
     """
     kind, rules, reserves, fee_pips = pools.kind, pools.rules, pools.reserves, pools.fee_pips
+    token0, token1 = pools.token0, pools.token1
     whole = np.empty((4, WHOLE_COLUMNS), np.uint64)
     real = np.empty((4, FLOAT_COLUMNS), np.float64)
     tried = np.empty((2, 5, 2), np.uint64)
@@ -235,7 +239,9 @@ def solve_chains_nb(pools, cycles, begin, end, amounts, codes):
         if not load_chain_nb(kind, rules, reserves, fee_pips, cycles[n], hops, whole, real):
             codes[n] = UNSETTLED
             continue
-        codes[n], slot = solve_chain_nb(whole, real, hops, tried)
+        start = token1[cycles[n, 0] >> 1] if cycles[n, 0] & 1 else token0[cycles[n, 0] >> 1]
+        cap = make_u128(caps[start, 0], caps[start, 1])
+        codes[n], slot = solve_chain_nb(whole, real, hops, cap, tried)
         for hop in range(hops):
             for limb in range(2):
                 amounts[n, hop, 0, limb] = tried[slot, hop, limb]

@@ -39,6 +39,10 @@ def run_in_chunks(
     so that the result doesn't depend on who did what. Nothing is begun after `deadline` (`time.monotonic()`
     seconds): returns whether all was done. A kernel's error is raised here.
     """
+    if count == 0:
+        # Compiles it, or loads it from the cache, where that is still to be done.
+        kernel(0, 0)
+        return True
     size = max(int(chunk_us / est_us), 1)
     chunks = itertools.count(0, size)
 

@@ -33,7 +33,8 @@ def solve(chain: list[tuple[int, int, int]]) -> tuple[int, list[tuple[int, int]]
         edges[0, k] = 2 * k + last
     market = to_market(pools, hops)
     amounts, codes = np.zeros((1, 4, 2, 2), np.uint64), np.zeros(1, np.uint8)
-    solve_chains_nb(market.arrays, edges, 0, 1, amounts, codes)
+    caps = np.full((hops, 2), ~np.uint64(0))
+    solve_chains_nb(market.arrays, edges, caps, 0, 1, amounts, codes)
     flat = limbs_to_ints(amounts.reshape(-1, 2))
     return int(codes[0]), [(flat[2 * k], flat[2 * k + 1]) for k in range(hops)], pools
 

@@ -1,0 +1,125 @@
+"""One exact trade on any row, called by address.
+
+The machine code of every family is large, and numba optimises a callee's code anew in each caller. So the
+whole quote is one C function, compiled or loaded once; kernels that trade hold the pools by a pointer and
+call it through `PoolArrays.calls[KIND_EMPTY, CALL_QUOTE]`, a place no family uses.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import cfunc, njit, typeof, types
+from numba.core import cgutils
+
+from engine.amm.constant_product import amount_out_nb, least_amount_in_nb
+from engine.amm.layout import CALL_QUOTE, CALLS, KIND_EMPTY, KIND_V2, OK, allocate
+from engine.amm.quote import quote_in_nb, quote_out_nb, reserves_nb
+from engine.amm.wide import instruction, limb2, limb3, to_u256
+from engine.amm.wide_digits import read_256, set_limbs, stack_limbs
+
+_ZERO = np.uint64(0)
+_OWNER = 0  # place of the owner in numba's arrays
+_POOLS = typeof(allocate(1, 1))
+_TRADE = types.int64(types.voidptr, types.int64, types.int64, types.voidptr, types.voidptr)
+
+
+@instruction
+def hold(typingctx, pools):
+    """A pointer to the pools' arrays, good until the calling kernel returns."""
+
+    def codegen(context, builder, sig, args):
+        place = cgutils.alloca_once(builder, args[0].type)
+        builder.store(args[0], place)
+        return builder.bitcast(place, ir.IntType(8).as_pointer())
+
+    return types.voidptr(pools), codegen
+
+
+@instruction
+def _held(typingctx, pointer):
+    """The arrays again, without owners: who holds them counts their references."""
+
+    def codegen(context, builder, sig, args):
+        kind = context.get_value_type(_POOLS)
+        pools = builder.load(builder.bitcast(args[0], kind.as_pointer()))
+        for place, array in enumerate(kind.elements):
+            nobody = ir.Constant(array.elements[_OWNER], None)
+            pools = builder.insert_value(pools, nobody, [place, _OWNER])
+        return pools
+
+    return _POOLS(types.voidptr), codegen
+
+
+def _trade(pointer: Any, edge: Any, selling: Any, amount: Any, result: Any) -> Any:
+    pools = _held(pointer)
+    given, zero = read_256(amount), to_u256(_ZERO)
+    row, zero_for_one = edge >> 1, (edge & 1) == 0
+    if given == zero:
+        return 0
+    if pools.kind[row] == KIND_V2 and pools.rules[row] == 0:
+        reserve_in, reserve_out = reserves_nb(pools, row, zero_for_one)
+        fee_pips = pools.fee_pips[row, edge & 1]
+        if selling:
+            status, other = amount_out_nb(given, reserve_in, reserve_out, fee_pips)
+        else:
+            status, other = least_amount_in_nb(given, reserve_in, reserve_out, fee_pips)
+    elif selling:
+        status, other = quote_in_nb(pools, row, zero_for_one, given)
+    else:
+        status, other = quote_out_nb(pools, row, zero_for_one, given)
+    if status != OK or other == zero or limb2(other) != _ZERO or limb3(other) != _ZERO:
+        return 0
+    set_limbs(result, other)
+    return 1
+
+
+@cache
+def _compiled() -> Any:
+    return cfunc(_TRADE, cache=True, error_model="numpy")(_trade)
+
+
+def make_trades_ready() -> None:
+    """Compile the quote, or load it from the cache, once per process."""
+    if not CALLS[KIND_EMPTY, CALL_QUOTE]:
+        CALLS[KIND_EMPTY, CALL_QUOTE] = _compiled().address
+
+
+@instruction
+def _call_trade(typingctx, address, pointer, edge, selling, amount, result):
+    def codegen(context, builder, sig, args):
+        kinds = [context.get_value_type(kind) for kind in _TRADE.args]
+        result_kind = context.get_value_type(_TRADE.return_type)
+        function = builder.inttoptr(args[0], ir.FunctionType(result_kind, kinds).as_pointer())
+        return builder.call(function, list(args[1:]))
+
+    return _TRADE.return_type(types.uint64, *_TRADE.args), codegen
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _trade_nb(address, pools, edge, selling, amount):
+    given, result = stack_limbs(4), stack_limbs(4)
+    set_limbs(given, amount)
+    set_limbs(result, to_u256(_ZERO))
+    if address == _ZERO:
+        return False, to_u256(_ZERO)
+    done = _call_trade(address, pools, np.int64(edge), np.int64(selling), given, result)
+    return done != 0, read_256(result)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def sell_nb(address, pools, edge, amount):
+    """(done, output U256): sell exactly `amount` (U256) along a directed edge; `pools` as `hold` gives them,
+    `address` of the quote. Not done when the pool refuses, nothing changes hands, or the result is above
+    uint128."""
+    return _trade_nb(address, pools, edge, 1, amount)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def buy_nb(address, pools, edge, amount):
+    """(done, input U256): the least input that buys `amount`, or at least that where the protocol only
+    sells."""
+    return _trade_nb(address, pools, edge, 0, amount)
