@@ -12,7 +12,7 @@ from importlib import import_module
 from benchmarks.measure import Unmeasurable, finish
 from benchmarks.tables import write_document
 
-NAMES = ("quotes", "search", "line")
+NAMES = ("quotes", "search", "line", "market")
 
 
 def run(names: list[str]) -> int:

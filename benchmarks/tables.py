@@ -25,14 +25,19 @@ def write_document() -> None:
 
 
 def render() -> str:
-    """One table of times, one for each result in stages, one of gas; what has no result file is left out."""
+    """One table of times, one for each result in stages or of several figures, one of gas.
+
+    What has no result file is left out.
+    """
     results = {result["name"]: result for result in stored_results()}
     gas = results.pop("gas", None)
     staged = [results.pop(name) for name in list(results) if "stages" in results[name]]
+    measured = [results.pop(name) for name in list(results) if isinstance(results[name]["ours"], dict)]
     parts = []
     if results:
         parts.append(_times(list(results.values())))
     parts += [_stages(result) for result in staged]
+    parts += [_measures(result) for result in measured]
     if gas:
         parts.append(_gas(gas))
     return "\n".join(parts)
@@ -64,6 +69,13 @@ def _times(results: list[dict[str, Any]]) -> str:
 
 def _row_of_machines(results: list[dict[str, Any]]) -> str:
     return "Medians; measured on " + "; ".join(dict.fromkeys(map(_machine, results))) + "."
+
+
+def _measures(result: dict[str, Any]) -> str:
+    """A result of several figures, each with its unit at the end of its name."""
+    lines = [_row("measure", "value"), _row("---", "--:")]
+    lines += [_row(name.replace("_", " "), f"{value:,}") for name, value in result["ours"].items()]
+    return "\n".join([*lines, "", f"{_sentence(result['work'])}. {_row_of_machines([result])}", ""])
 
 
 def _stages(result: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from engine.amm.stable_invariant import (
     STABLE_TEMPLATE,
     STABLE_THREE_POOL,
 )
+from engine.amm.v4_fees import HookPolicy, hook_policy
 from engine.domain import pool_details as details
 from engine.domain import pool_state as states
 from engine.domain.errors import MarketError
@@ -136,6 +137,16 @@ def check_record(record: PoolRecord) -> None:
         0 <= decimals <= 36 for decimals in facts.decimals
     ):
         raise MarketError(f"{name} has decimals outside 0..36")
+
+
+def untradable(record: PoolRecord) -> str | None:
+    """Why a pool can never be quoted from its state, if that is so."""
+    facts = record.details
+    if isinstance(facts, details.UniswapV4Details) and (
+        hook_policy(facts.hooks, facts.key_fee) is HookPolicy.REFUSED
+    ):
+        return HookPolicy.REFUSED.value
+    return None
 
 
 def pack(state: states.PoolState) -> Words:

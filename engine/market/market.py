@@ -24,7 +24,7 @@ from engine.domain.market import BlockRef, PoolRecord, Token
 from engine.domain.pool_details import AlgebraDetails, CamelotDetails, UniswapV4Details
 from engine.domain.pool_state import PoolState, V3PoolState
 from engine.market import undo
-from engine.market.families import check_record, is_ramping, kind_of, rules_of
+from engine.market.families import check_record, is_ramping, kind_of, rules_of, untradable
 from engine.market.hubs import hub_of
 from engine.market.readings import Ticks, state_of, tracked_spacing, write_state, write_v2
 from engine.market.tables import PoolTables
@@ -118,6 +118,9 @@ class Market:
         if hub is not None:
             self.hubs.setdefault(hub[0], {})[hub[1]] = first
         self._note_reading(first)
+        reason = untradable(record)
+        if reason is not None:
+            self.quarantine(first, reason)
         return first
 
     def _add_row(self, record: PoolRecord, first: int, pair: list[tuple[str, int]]) -> None:

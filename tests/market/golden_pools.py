@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.amm.layout import MAX_SQRT_RATIO, MIN_SQRT_RATIO
+from engine.amm.v4_fees import BEFORE_SWAP, DYNAMIC_FEE_FLAG
 from engine.domain import pool_details as details
 from engine.domain import pool_state as states
 from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Protocol, Token
@@ -153,7 +154,8 @@ def _price(raw: dict) -> dict[str, Any]:
 
 def _v4(address: str, tokens: Any, params: dict, raw: dict, case: dict) -> states.PoolState:
     key_fee, spacing = int(params["key_fee"]), int(raw["tick_spacing"])
-    facts = details.UniswapV4Details(f"0x{int(address, 16):064x}", MANAGER, key_fee, spacing, ZERO_ADDRESS)
+    hooks = ZERO_ADDRESS if key_fee < DYNAMIC_FEE_FLAG else f"0x{BEFORE_SWAP:040x}"
+    facts = details.UniswapV4Details(f"0x{int(address, 16):064x}", MANAGER, key_fee, spacing, hooks)
     record = PoolRecord(MANAGER, Protocol.UNISWAP_V4, "", tokens, 0, spacing, facts)
     lp_fee = int(raw.get("hook_fee", raw["lp_fee"]))
     return states.V4PoolState(record, **_price(raw), lp_fee=lp_fee, protocol_fee=int(raw["protocol_fee"]))

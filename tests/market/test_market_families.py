@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from golden_pools import FILES, market_of, recorded_pools, row_of, set_moment
 
@@ -115,3 +117,14 @@ def test_estimates_are_near_the_quotes_of_every_family() -> None:
                 assert rate * swap.amount >= estimate * (1 - 1e-3)
                 compared += 1
     assert compared >= 150
+
+
+def test_a_v4_pool_whose_hook_may_change_amounts_is_never_quoted() -> None:
+    _, swaps = recorded_pools("uniswap-v4")[0]
+    record = swaps[0].state.pool
+    for bits in (1 << 0, 1 << 1, 1 << 2, 1 << 3):
+        facts = replace(record.details, hooks=f"0x{bits:040x}")
+        swap = replace(swaps[0], state=replace(swaps[0].state, pool=replace(record, details=facts)))
+        market = market_of(swap)
+        assert "may take or give amounts" in market.quarantined[0]
+        assert quote(market, *row_of(market, swap), True, 10**6) is None
