@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -130,8 +130,9 @@ class EndpointSet:
 
     async def heads(self, poll_s: float, watch_s: float) -> AsyncGenerator[Header, None]:
         """The leading endpoint's heads; see `HeadWatch.heads`."""
-        async for head in self.watch.heads(poll_s, watch_s):
-            yield head
+        async with aclosing(self.watch.heads(poll_s, watch_s)) as heads:
+            async for head in heads:
+                yield head
 
     def depose(self, error: NodeError) -> None:
         """What the leading endpoint said cannot be true: let another one lead."""

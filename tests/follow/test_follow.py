@@ -39,7 +39,6 @@ async def test_a_short_run_ends_level_with_the_node(world: FollowWorld) -> None:
 async def test_long_runs_end_level_with_the_node(world: FollowWorld) -> None:
     first = int(os.environ.get("ROUNDTRIP_CAMPAIGN_SEED", "1"))
     for seed in range(first, first + int(os.environ.get("ROUNDTRIP_FOLLOW_SEEDS", SEEDS))):
-        checkpoint = world.node.rpc("evm_snapshot")
         outcome = await run_seed(world, seed, BLOCKS, ACTIONS)
         print(
             f"follow: seed {seed}, {outcome.actions} actions, {outcome.reorgs} reorgs up to "
@@ -48,4 +47,3 @@ async def test_long_runs_end_level_with_the_node(world: FollowWorld) -> None:
         )
         assert outcome.differences == [], f"seed {seed}"
         assert outcome.moved == len(world.pools)
-        assert world.node.rpc("evm_revert", checkpoint)
