@@ -169,9 +169,7 @@ class HeadWatch:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
 
     async def _watch(self, at: int, poll_s: float, watch_s: float) -> None:
         """Listen to one member for ever."""
@@ -227,3 +225,14 @@ class HeadWatch:
         # With one endpoint the block source says the same as node_lost and node_recovered.
         if len(self.members) > 1:
             self._observe(fact, values)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: on Python 3.11 `asyncio.wait_for`, which opens the connections, loses a
+    cancellation that comes as it finishes."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)
+    await asyncio.gather(*tasks, return_exceptions=True)

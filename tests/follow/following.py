@@ -69,6 +69,10 @@ class Follower:
                 self.resyncs += 1
                 await self.synchronise()
 
+    def level(self) -> str:
+        """Hash of the block that the picture is of."""
+        return self.market.head.hash if self.market.head else ""
+
     def _line(self) -> Line:
         base = self.world.pools[0].record.tokens[0]
         return Line(
@@ -220,11 +224,14 @@ async def run_seed(world: FollowWorld, seed: int, blocks: int, actions: int) -> 
             calm = time.monotonic()
             found, truth = ["it never became level"], before
             while found and time.monotonic() - calm < SETTLE_S and not task.done():
+                # Pools that were lost are read again with the next block.
                 await asyncio.to_thread(node.mine)
-                await asyncio.sleep(0.25)
                 head = (await honest.latest()).ref
-                if follower.market.head is None or follower.market.head.hash != head.hash:
-                    continue
+                while follower.level() != head.hash and time.monotonic() - calm < SETTLE_S:
+                    await asyncio.sleep(0.02)
+                if follower.level() != head.hash:
+                    found = [f"it is at block {follower.market.head}, the node at {head.number}"]
+                    break
                 truth = market_of(world, head, await read_all(honest, world, head))
                 found = differences(follower.market, truth)
             recovery = time.monotonic() - calm

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from follow_chain import FollowWorld
@@ -16,9 +18,10 @@ SEEDS = 50
 BLOCKS, ACTIONS = 500, 2_000
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FollowWorld]:
-    node = LocalNode(tmp_path_factory.mktemp("follow"))
+@contextmanager
+def new_world(folder: Path) -> Iterator[FollowWorld]:
+    """A chain of its own: a node forgets the states of blocks far behind, which a later reorg would need."""
+    node = LocalNode(folder)
     node.start(*NODE_OPTIONS, "--auto-impersonate")
     try:
         yield FollowWorld(node)
@@ -26,24 +29,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FollowWorld]:
         node.stop()
 
 
-async def test_a_short_run_ends_level_with_the_node(world: FollowWorld) -> None:
-    outcome = await run_seed(world, 1, 60, 240)
-    assert outcome.differences == []
-    assert outcome.reorgs > 0
-    assert outcome.actions > 100
-    assert outcome.moved == len(world.pools)
+async def test_a_short_run_ends_level_with_the_node(tmp_path: Path) -> None:
+    with new_world(tmp_path) as world:
+        outcome = await run_seed(world, 1, 60, 240)
+        assert outcome.differences == []
+        assert outcome.reorgs > 0
+        assert outcome.actions > 100
+        assert outcome.moved == len(world.pools)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
-async def test_long_runs_end_level_with_the_node(world: FollowWorld) -> None:
+async def test_long_runs_end_level_with_the_node(tmp_path: Path) -> None:
     first = int(os.environ.get("ROUNDTRIP_CAMPAIGN_SEED", "1"))
     for seed in range(first, first + int(os.environ.get("ROUNDTRIP_FOLLOW_SEEDS", SEEDS))):
-        outcome = await run_seed(world, seed, BLOCKS, ACTIONS)
+        with new_world(tmp_path) as world:
+            outcome = await run_seed(world, seed, BLOCKS, ACTIONS)
+            pools = len(world.pools)
         print(
             f"follow: seed {seed}, {outcome.actions} actions, {outcome.reorgs} reorgs up to "
             f"{outcome.deepest} deep, {outcome.resyncs} resyncs, level again in {outcome.recovery_s:.2f} s",
             flush=True,
         )
         assert outcome.differences == [], f"seed {seed}"
-        assert outcome.moved == len(world.pools)
+        assert outcome.moved == pools
