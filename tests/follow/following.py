@@ -43,6 +43,7 @@ class Follower:
     market: Market = field(default_factory=Market)
     resyncs: int = 0
     skipped: int = 0
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def synchronise(self) -> None:
         """Read every pool at the node's head, for as long as it takes."""
@@ -65,13 +66,21 @@ class Follower:
                     async for raw in blocks:
                         if await self.pipeline.on_block(raw) is None:
                             self.skipped += 1
+                        self.moved.set()
             except (ReorgTooDeep, GapTooWide):
                 self.resyncs += 1
                 await self.synchronise()
+                self.moved.set()
 
-    def level(self) -> str:
-        """Hash of the block that the picture is of."""
-        return self.market.head.hash if self.market.head else ""
+    async def reaches(self, head: BlockRef, within_s: float) -> bool:
+        """Whether the picture becomes one of `head` in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.market.head is None or self.market.head.hash != head.hash:
+                    self.moved.clear()
+                    await self.moved.wait()
+                return True
+        return False
 
     def _line(self) -> Line:
         base = self.world.pools[0].record.tokens[0]
@@ -227,9 +236,7 @@ async def run_seed(world: FollowWorld, seed: int, blocks: int, actions: int) -> 
                 # Pools that were lost are read again with the next block.
                 await asyncio.to_thread(node.mine)
                 head = (await honest.latest()).ref
-                while follower.level() != head.hash and time.monotonic() - calm < SETTLE_S:
-                    await asyncio.sleep(0.02)
-                if follower.level() != head.hash:
+                if not await follower.reaches(head, calm + SETTLE_S - time.monotonic()):
                     found = [f"it is at block {follower.market.head}, the node at {head.number}"]
                     break
                 truth = market_of(world, head, await read_all(honest, world, head))
