@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engine.amm.kernel_cache import module_digest
@@ -43,12 +44,16 @@ class Family:
     must_count: tuple[str, ...] = ()  # kinds of case that have to occur, also in the sample
 
 
+def progress_folder() -> Path:
+    return project_root() / ".build" / "campaign"
+
+
 class Progress:
     """What a campaign has done so far, on disk."""
 
     def __init__(self, family: Family, seed: int) -> None:
         suffix = "" if seed == 1 else f"-seed{seed}"
-        self.path = project_root() / ".build" / "campaign" / f"{family.name}{suffix}.json"
+        self.path = progress_folder() / f"{family.name}{suffix}.json"
         self.family = family
         self.seed = seed
         self.rounds = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from exact_campaign import kernels_digest
+from exact_campaign import kernels_digest, progress_folder
 from exact_families import FAMILIES
 
 from engine.app.toolchain import project_root
@@ -22,7 +22,7 @@ def rows() -> list[str]:
     head = "family", "bytecode", "swaps", "of which refused", "minutes", "seeds", "kernels", "differences"
     lines = [_row(*head), _row("---", "---", "--:", "--:", "--:", "---", "---", "--:")]
     for family in FAMILIES:
-        path = project_root() / ".build" / "campaign" / f"{family.name}.json"
+        path = progress_folder() / f"{family.name}.json"
         if path.is_file():
             known = json.loads(path.read_text())
             lines.append(_of(family.title, family.bytecode, known))
