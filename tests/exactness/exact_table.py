@@ -52,8 +52,9 @@ def main() -> None:
     document = project_root() / "docs" / "exactness.md"
     text = document.read_text()
     before, after = text.split(_BEGIN)[0], text.split(_END)[1]
-    document.write_text(before + _BEGIN + "\n".join(rows()) + "\n" + _END + after)
-    print("\n".join(rows()))
+    table = "\n".join(rows()) + "\n"
+    document.write_text(before + _BEGIN + table + _END + after)
+    print(table, end="")
 
 
 if __name__ == "__main__":
