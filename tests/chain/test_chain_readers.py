@@ -85,10 +85,10 @@ CONCENTRATED = {
 
 @pytest.mark.parametrize("name", CONCENTRATED)
 async def test_concentrated_pools(node: LocalNode, name: str) -> None:
-    import exact_concentrated
+    import exact_worlds
 
     rng = random.Random(7)
-    world = build_on(node, exact_concentrated, getattr(exact_concentrated, name))
+    world = build_on(node, exact_worlds, getattr(exact_worlds, name))
     pool = world.create(rng, Q96 * 9 // 10)
     furnish(world, pool, rng)
     if name in ("SlipstreamWorld", "IntegralWorld"):

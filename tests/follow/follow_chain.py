@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import exact_concentrated
 import exact_curve
 import exact_solidly
 import exact_v4
 import exact_vaults
+import exact_worlds
 from eth_abi import decode, encode
 from eth_utils import keccak
 from exact_build import npm_code
@@ -112,7 +112,7 @@ class FollowWorld:
             "IntegralWorld": (Protocol.ALGEBRA, AlgebraDetails(AlgebraVersion.INTEGRAL)),
         }
         for name, (protocol, details) in kinds.items():
-            world = self._build(exact_concentrated, getattr(exact_concentrated, name))
+            world = self._build(exact_worlds, getattr(exact_worlds, name))
             pool = world.create(rng, Q96 * rng.randrange(50, 200) // 100)
             tokens = tuple(token.lower() for token in world.tokens)
             fee, spacing = pool.fees[0], pool.ticks.spacing
