@@ -121,10 +121,13 @@ class Optima:
             self._edges[n, : len(cycle)] = [edge[0] for edge in cycle]
         self._amounts = np.zeros((SAMPLE, 4, 2, 2), np.uint64)
         self._codes = np.zeros(SAMPLE, np.uint8)
+        self._picks = np.arange(SAMPLE)
         self._caps = np.full((len(searches.market.tokens), 2), ~np.uint64(0))
 
     def run(self) -> None:
-        solve_chains_nb(self._pools, self._edges, self._caps, 0, SAMPLE, self._amounts, self._codes)
+        solve_chains_nb(
+            self._pools, self._edges, self._picks, self._caps, 0, SAMPLE, self._amounts, self._codes
+        )
 
     def profits(self) -> list[int]:
         self.run()

@@ -2,5 +2,4 @@
 
 NOTHING = 0  # no execution earns anything
 FOUND = 1  # its best execution is known
-UNSETTLED = 2  # only the general search can tell
-UNTRIED = 3  # the deadline came first
+UNSETTLED = 2  # not known yet, or only the general search can tell

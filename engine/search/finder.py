@@ -17,7 +17,7 @@ from engine.search.pairs import PairIndex, base_rows
 from engine.search.ranking import PROTOCOL_CODE, Ranking
 from engine.search.screen import NO_BUDGET, Candidates, Screen
 from engine.search.selection import Selection
-from engine.search.solve import Rest, Solved, solve_quick
+from engine.search.solve import Solved, Solver
 from engine.search.strategy import Found
 from engine.search.trade import make_trades_ready
 from engine.search.walk import MAX_HOPS
@@ -97,8 +97,9 @@ class Finder:
     def solve(self, changed_rows: NDArray[np.int32] | None = None, deadline: float | None = None) -> Solved:
         """The best exact execution of every candidate, as arrays."""
         candidates = self.candidates(changed_rows, deadline)
-        solved = solve_quick(self.market.arrays, candidates.cycles, self._caps, deadline)
-        Rest(self.market.arrays, solved, self._caps, deadline).verify_all()
+        solver = Solver(self.market.arrays, self._caps, deadline)
+        solved = Solved.unsolved(candidates.cycles)
+        solver.solve_all(solved)
         solved.complete = solved.complete and candidates.complete
         return solved
 
@@ -117,13 +118,15 @@ class Finder:
         where it is worth most. At most `limit` are returned; after `deadline` (`time.monotonic()` seconds)
         only what was found until then.
         """
-        pools = self.market.arrays
         candidates = self.candidates(changed_rows, deadline)
         ranking = Ranking(self.market, self._protocol, costs or GasCosts())
-        solved = solve_quick(pools, candidates.cycles, self._caps, deadline)
-        rest = Rest(pools, solved, self._caps, deadline)
-        selection = Selection(ranking, candidates, solved, rest, self.min_profit)
-        ranked = selection.all() if limit is None else selection.first(limit)
+        solver = Solver(self.market.arrays, self._caps, deadline)
+        solved = Solved.unsolved(candidates.cycles)
+        selection = Selection(ranking, candidates, solver, solved, self.min_profit)
+        if limit is None:
+            ranked = selection.all()
+        else:
+            ranked = selection.first(limit, self._index.est_ceilings(solved.cycles, solved.codes))
         return Found(
             (ranking.opportunity(block, one) for one in ranked),
             partial=not (candidates.complete and solved.complete),

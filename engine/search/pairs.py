@@ -15,8 +15,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.amm.layout import KIND_V2, PoolArrays
-from engine.search.rates import rate_nb, v2_rate_nb
+from engine.amm.layout import PoolArrays
+from engine.search.ceilings import est_ceilings_nb, update_bends_nb
+from engine.search.rates import quick_arrays, quick_rate_nb, rate_nb
 
 
 class PairTables(NamedTuple):
@@ -38,14 +39,10 @@ class PairTables(NamedTuple):
     to_base: NDArray[np.int32]  # [B, T] directed pair from a token to a base, -1 when none
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _move_nb(tables, edge, rate):
-    """Put an edge at its new place among the pools of its pair; the pair's best follows."""
-    place, slot_edge, slot_rate = tables.place, tables.slot_edge, tables.slot_rate
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _move_nb(place, slot_edge, slot_rate, edge, rate, first, last):
+    """Put an edge at its new place among the pools of its pair, slots [first, last]."""
     at = place[edge]
-    q = 2 * tables.pair_of[edge >> 1] + (edge & 1)
-    first = tables.start[q]
-    last = first + tables.held[q] - 1
     while at > first and slot_rate[at - 1] < rate:
         slot_rate[at] = slot_rate[at - 1]
         slot_edge[at] = slot_edge[at - 1]
@@ -59,19 +56,24 @@ def _move_nb(tables, edge, rate):
     slot_rate[at] = rate
     slot_edge[at] = edge
     place[edge] = at
-    tables.best[q] = slot_rate[first]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _update_nb(tables, pools, rows):
+    arrays = quick_arrays(pools)
+    start, held, best, pair_of = tables.start, tables.held, tables.best, tables.pair_of
+    place, slot_edge, slot_rate = tables.place, tables.slot_edge, tables.slot_rate
     for row in rows:
-        if tables.pair_of[row] < 0:
+        if pair_of[row] < 0:
             continue
         for d in range(2):
-            edge = 2 * row + d
-            rate = rate_nb(pools, row, d == 0)
-            if rate != tables.slot_rate[tables.place[edge]]:
-                _move_nb(tables, edge, rate)
+            edge, q = 2 * row + d, 2 * pair_of[row] + d
+            rate = quick_rate_nb(arrays, row, d)
+            if rate < 0.0:
+                rate = rate_nb(pools, row, d == 0)
+            if rate != slot_rate[place[edge]]:
+                _move_nb(place, slot_edge, slot_rate, edge, rate, start[q], start[q] + held[q] - 1)
+                best[q] = slot_rate[start[q]]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -97,18 +99,16 @@ def _sort_nb(tables, q):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _update_all_nb(tables, pools, pairs):
-    # The arrays by name: taking them from the tuple within the loop would count references.
     start, count, best = tables.start, tables.held, tables.best
     slot_edge, slot_rate = tables.slot_edge, tables.slot_rate
-    kind, reserves, fee_pips = pools.kind, pools.reserves, pools.fee_pips
+    arrays = quick_arrays(pools)
     for q in range(2 * pairs):
         first, sorted_still = start[q], True
         before = np.inf
         for k in range(first, first + count[q]):
             row, d = slot_edge[k] >> 1, slot_edge[k] & 1
-            if kind[row] == KIND_V2:
-                rate = v2_rate_nb(reserves, fee_pips, row, d)
-            else:
+            rate = quick_rate_nb(arrays, row, d)
+            if rate < 0.0:
                 rate = rate_nb(pools, row, d == 0)
             slot_rate[k] = rate
             sorted_still = sorted_still and rate <= before
@@ -127,6 +127,7 @@ class PairIndex:
         """`bases` are token rows i32[B], in the order of preference of equal cycles."""
         self._bases = bases
         self._to_base: NDArray[np.int32] = np.full((len(bases), max(token_count, 1)), -1, np.int32)
+        self._bends = np.zeros((0, 2))
         self.pair_count = 0
         self.pool_count = pool_count
         self._build(pools, token_count)
@@ -139,10 +140,27 @@ class PairIndex:
             self.update_all(pools)
         else:
             _update_nb(self.tables, pools, rows)
+            self._update_bends(pools, rows)
 
     def update_all(self, pools: PoolArrays) -> None:
         """Take the present state of every pool."""
         _update_all_nb(self.tables, pools, self.pair_count)
+        self._update_bends(pools, np.arange(self.pool_count, dtype=np.int32))
+
+    def est_ceilings(self, cycles: NDArray[np.int32], codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """est profit, base units, that no execution of the UNSETTLED cycles exceeds."""
+        ceilings = np.empty(len(cycles))
+        tables = self.tables
+        est_ceilings_nb(cycles, codes, tables.place, tables.slot_rate, self._bends, ceilings)
+        return ceilings
+
+    def _update_bends(self, pools: PoolArrays, rows: NDArray[np.int32]) -> None:
+        if len(self._bends) < len(self._place):
+            larger = np.zeros((len(self._place), 2))
+            larger[: len(self._bends)] = self._bends
+            self._bends = larger
+        tables = self.tables
+        update_bends_nb(pools, tables.pair_of, tables.place, tables.slot_rate, rows, self._bends)
 
     def count_cycles(self, max_hops: int) -> int:
         """Directed simple cycles of 2..max_hops hops, once for each base token on them; a pool of several
@@ -185,7 +203,7 @@ class PairIndex:
                 self._insert(row, self._new_pair(token0, token1) if pair < 0 else pair)
         self.pool_count = max(self.pool_count, end)
         self.tables = self._view()
-        _update_nb(self.tables, pools, np.arange(first, end, dtype=np.int32))
+        self.update(pools, np.arange(first, end, dtype=np.int32))
 
     def _build(self, pools: PoolArrays, token_count: int) -> None:
         token0 = pools.token0[: self.pool_count].astype(np.int64)

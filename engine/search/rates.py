@@ -6,12 +6,13 @@ import numpy as np
 from numba import njit
 
 from engine.amm.estimates import est_rate_nb, est_segment_nb
-from engine.amm.layout import KIND_V3
+from engine.amm.layout import KIND_V2, KIND_V3
 
 # The product of float64 rates differs from the real one by a few parts in 1e16 per hop, and integer rounding
 # only ever works against the trader: a cycle that pays in integers has a real product above one.
 RATE_FLOOR = 1.0 - 1e-12
 _LIMB = 2.0**64
+_Q96 = 2.0**96
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -27,8 +28,26 @@ def rate_nb(pools, row, zero_for_one):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def v2_rate_nb(reserves, fee_pips, row, side_in):
-    """`rate_nb` of a V2 row that sells token `side_in`, without a call: most pools are these."""
-    sold = np.float64(reserves[row, side_in, 0]) + np.float64(reserves[row, side_in, 1]) * _LIMB
-    bought = np.float64(reserves[row, 1 - side_in, 0]) + np.float64(reserves[row, 1 - side_in, 1]) * _LIMB
-    return (1.0 - np.float64(fee_pips[row, side_in]) * 1e-6) * bought / sold if sold > 0.0 else 0.0
+def quick_rate_nb(arrays, row, d):
+    """`rate_nb` of selling token d at a V2 row, or a V3 row with liquidity at its price, without a call: most
+    pools are these. Minus one for the others. `arrays` are `quick_arrays` of the pools."""
+    kind, fee_pips, reserves, sqrt_price, liquidity = arrays
+    kept = 1.0 - np.float64(fee_pips[row, d]) * 1e-6
+    if kind[row] == KIND_V2:
+        sold = np.float64(reserves[row, d, 0]) + np.float64(reserves[row, d, 1]) * _LIMB
+        bought = np.float64(reserves[row, 1 - d, 0]) + np.float64(reserves[row, 1 - d, 1]) * _LIMB
+        return kept * bought / sold if sold > 0.0 else 0.0
+    if kind[row] != KIND_V3 or (liquidity[row, 0] | liquidity[row, 1]) == np.uint64(0):
+        return -1.0
+    low = np.float64(sqrt_price[row, 0]) + np.float64(sqrt_price[row, 1]) * _LIMB
+    high = np.float64(sqrt_price[row, 2]) + np.float64(sqrt_price[row, 3]) * _LIMB
+    price = (low + high * _LIMB * _LIMB) / _Q96
+    if price <= 0.0:
+        return 0.0
+    return kept * (price * price if d == 0 else 1.0 / (price * price))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def quick_arrays(pools):
+    """The arrays by name: taking them from the tuple within a loop would count references."""
+    return pools.kind, pools.fee_pips, pools.reserves, pools.sqrt_price, pools.liquidity

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays
-from engine.search.codes import UNSETTLED, UNTRIED
+from engine.search.codes import UNSETTLED
 from engine.search.general_sizing import size_cycles_nb
 from engine.search.v2_chain import solve_chains_nb
 from engine.search.verify import verify_cycles_nb
 from engine.search.workers import run_in_chunks
 
 # What one cycle takes, roughly, in microseconds.
-_CHAIN_US, _SIZE_US, _VERIFY_US = 0.6, 3.0, 30.0
+_CHAIN_US, _SIZE_US, _VERIFY_US = 0.6, 5.0, 20.0
 # Relative error allowed to an est profit: sums and products of a few roundings stay far below it.
 _SLACK = 1e-9
 
@@ -31,58 +31,61 @@ class Solved:
     amounts: NDArray[np.uint64]
     complete: bool = True
 
+    @classmethod
+    def unsolved(cls, cycles: NDArray[np.int32]) -> Solved:
+        """Nothing is known of any of them."""
+        count = len(cycles)
+        return cls(cycles, np.full(count, UNSETTLED, np.uint8), np.empty((count, 4, 2, 2), np.uint64))
 
-def solve_quick(
-    pools: PoolArrays, cycles: NDArray[np.int32], caps: NDArray[np.uint64], deadline: float | None = None
-) -> Solved:
-    """Solve the cycles of V2 pools alone; the others are left UNSETTLED. `caps` u64[T, 2] bound what a cycle
+
+class Solver:
+    """Solves the cycles of one search against `pools`, until `deadline`. `caps` u64[T, 2] bound what a cycle
     may sell, by the token row of its start."""
-    count = len(cycles)
-    codes = np.full(count, UNTRIED, np.uint8)
-    amounts = np.empty((count, 4, 2, 2), np.uint64)
-    complete = run_in_chunks(
-        lambda begin, end: solve_chains_nb(pools, cycles, caps, begin, end, amounts, codes),
-        count,
-        _CHAIN_US,
-        deadline,
-    )
-    return Solved(cycles, codes, amounts, complete)
 
-
-class Rest:
-    """The cycles `solve_quick` left, sized: verified all, or best first as far as asked."""
-
-    def __init__(
-        self, pools: PoolArrays, solved: Solved, caps: NDArray[np.uint64], deadline: float | None = None
-    ) -> None:
+    def __init__(self, pools: PoolArrays, caps: NDArray[np.uint64], deadline: float | None = None) -> None:
         self._pools = pools
         self._caps = caps
-        self._solved = solved
         self._deadline = deadline
-        self.picks = np.flatnonzero(solved.codes == UNSETTLED)
-        self.sizes = np.zeros((len(self.picks), 3))
+
+    def solve_quick(self, solved: Solved, picks: NDArray[np.int64]) -> None:
+        """Solve those of `picks` that are of V2 pools alone; the others are left UNSETTLED."""
+        done = run_in_chunks(
+            lambda begin, end: solve_chains_nb(
+                self._pools, solved.cycles, picks, self._caps, begin, end, solved.amounts, solved.codes
+            ),
+            len(picks),
+            _CHAIN_US,
+            self._deadline,
+        )
+        solved.complete = solved.complete and done
+
+    def size(self, solved: Solved, picks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The real-valued optima of `picks`: f64[n, 3] of the input, a double-double in base units, and the
+        est profit; zeros where nothing pays or the deadline came first."""
+        sizes = np.zeros((len(picks), 3))
         sized = run_in_chunks(
-            lambda begin, end: size_cycles_nb(pools, solved.cycles, self.picks, begin, end, self.sizes),
-            len(self.picks),
+            lambda begin, end: size_cycles_nb(self._pools, solved.cycles, picks, begin, end, sizes),
+            len(picks),
             _SIZE_US,
-            deadline,
+            self._deadline,
         )
         solved.complete = solved.complete and sized
+        return sizes
 
-    def est_ceilings(self) -> NDArray[np.float64]:
-        """est profit, base units, that no execution of `picks` exceeds."""
-        size, gain = self.sizes[:, 0], self.sizes[:, 2]
-        return np.where(size > 0.0, gain * (1.0 + _SLACK) + size * 1e-14 + 1.0, -np.inf)
-
-    def verify(self, order: NDArray[np.int64]) -> None:
-        """Verify `picks[order]`."""
-        solved = self._solved
+    def verify(
+        self,
+        solved: Solved,
+        picks: NDArray[np.int64],
+        sizes: NDArray[np.float64],
+        order: NDArray[np.int64],
+    ) -> None:
+        """Execute and polish `picks[order]` near their sizes."""
         verified = run_in_chunks(
             lambda begin, end: verify_cycles_nb(
                 self._pools,
                 solved.cycles,
-                self.picks,
-                self.sizes,
+                picks,
+                sizes,
                 self._caps,
                 order,
                 begin,
@@ -96,6 +99,15 @@ class Rest:
         )
         solved.complete = solved.complete and verified
 
-    def verify_all(self) -> None:
-        """Verify every one, the most promising first, for the deadline's sake."""
-        self.verify(np.argsort(-self.sizes[:, 2], kind="stable"))
+    def solve_all(self, solved: Solved) -> None:
+        """Solve every cycle; those not of V2 pools alone best first, for the deadline's sake."""
+        self.solve_quick(solved, np.arange(len(solved.cycles)))
+        picks = np.flatnonzero(solved.codes == UNSETTLED)
+        sizes = self.size(solved, picks)
+        self.verify(solved, picks, sizes, np.argsort(-sizes[:, 2], kind="stable"))
+
+
+def est_ceilings(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """est profit, base units, that no execution of sized cycles exceeds; minus infinity where none pays."""
+    size, gain = sizes[:, 0], sizes[:, 2]
+    return np.where(size > 0.0, gain * (1.0 + _SLACK) + size * 1e-14 + 1.0, -np.inf)

@@ -222,8 +222,8 @@ def solve_chain_nb(whole, real, hops, cap, amounts):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_chains_nb(pools, cycles, caps, begin, end, amounts, codes):
-    """Cycles [begin, end) of i32[n, 4] (directed edges, -1 after the last): `codes` u8[n], `amounts`
+def solve_chains_nb(pools, cycles, picks, caps, begin, end, amounts, codes):
+    """Cycles `picks[begin:end]` of i32[n, 4] (directed edges, -1 after the last): `codes` u8[n], `amounts`
     u64[n, 4, 2, 2], each hop's input and output, of those FOUND. With other than V2 pools they are UNSETTLED.
     `caps` u64[T, 2] bound what is sold by the token row of the start.
     """
@@ -232,7 +232,8 @@ def solve_chains_nb(pools, cycles, caps, begin, end, amounts, codes):
     whole = np.empty((4, WHOLE_COLUMNS), np.uint64)
     real = np.empty((4, FLOAT_COLUMNS), np.float64)
     tried = np.empty((2, 5, 2), np.uint64)
-    for n in range(begin, end):
+    for k in range(begin, end):
+        n = picks[k]
         hops = 0
         while hops < 4 and cycles[n, hops] >= 0:
             hops += 1

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 # Work of fewer microseconds than this is done before another thread has woken.
-_WORTH_THREADS_US = 300.0
+_WORTH_THREADS_US = 1_000.0
 
 
 def available_cores() -> int:

@@ -34,7 +34,7 @@ def solve(chain: list[tuple[int, int, int]]) -> tuple[int, list[tuple[int, int]]
     market = to_market(pools, hops)
     amounts, codes = np.zeros((1, 4, 2, 2), np.uint64), np.zeros(1, np.uint8)
     caps = np.full((hops, 2), ~np.uint64(0))
-    solve_chains_nb(market.arrays, edges, caps, 0, 1, amounts, codes)
+    solve_chains_nb(market.arrays, edges, np.arange(1), caps, 0, 1, amounts, codes)
     flat = limbs_to_ints(amounts.reshape(-1, 2))
     return int(codes[0]), [(flat[2 * k], flat[2 * k + 1]) for k in range(hops)], pools
 

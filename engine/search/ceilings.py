@@ -1,0 +1,119 @@
+"""A cheap upper bound of what a cycle can earn, so that only the promising ones are sized.
+
+A hop sells x for at most r x / (1 + c x) with r its marginal rate: exactly so for constant product; for
+concentrated liquidity with c from the most liquidity the trade can meet, because more liquidity at every
+price gives more; with c = 0 for other curves, which only bend downward. Such hops compose into one (see
+`engine.search.sizing`), whose best profit (sqrt k - 1)**2 / n no execution exceeds. All rates fall as the
+trade grows and their product falls from k to 1, so no price moves by more than the factor k: liquidity
+farther away is left out where k is small.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from engine.amm.layout import KIND_V2, KIND_V3
+from engine.search.codes import UNSETTLED
+
+_LIMB = 2.0**64
+_SIGN = np.uint64(1 << 63)
+_LOG_BASE = math.log(1.0001)
+# Bends are kept for prices up to this factor away, and for all prices.
+NEAR = 1.05
+_SLACK = 1e-9
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _est_net_nb(arena_net, place):
+    """liquidityNet as a float64."""
+    low, high = arena_net[place, 0], arena_net[place, 1]
+    if high & _SIGN:
+        return -(np.float64(~low) + np.float64(~high) * _LIMB + 1.0)
+    return np.float64(low) + np.float64(high) * _LIMB
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _most_liquidity_nb(pools, row, d):
+    """(most liquidity up to the factor NEAR away, most at all) in the direction of selling token d."""
+    ticks, nets = pools.arena_tick, pools.arena_net
+    first, count = pools.tick_start[row], np.int64(pools.tick_count[row])
+    tick = np.int64(pools.tick[row])
+    liquidity = np.float64(pools.liquidity[row, 0]) + np.float64(pools.liquidity[row, 1]) * _LIMB
+    near = far = liquidity
+    reach = np.int64(math.log(NEAR) / _LOG_BASE) + 2
+    # The first tick above the present one, by bisection.
+    low, high = first, first + count
+    while low < high:
+        middle = (low + high) >> 1
+        if ticks[middle] <= tick:
+            low = middle + 1
+        else:
+            high = middle
+    if d == 1:
+        for place in range(low, first + count):
+            liquidity += _est_net_nb(nets, place)
+            far = max(far, liquidity)
+            if ticks[place] <= tick + reach:
+                near = far
+    else:
+        for place in range(low - 1, first - 1, -1):
+            liquidity -= _est_net_nb(nets, place)
+            far = max(far, liquidity)
+            if ticks[place] >= tick - reach:
+                near = far
+    return near, far
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def bends_nb(pools, row, d, rate):
+    """(c for prices near, c for all) of a directed edge whose rate is `rate`; the sold token's virtual
+    reserve is sqrt(kept / rate) times the liquidity."""
+    kind = pools.kind[row]
+    kept = 1.0 - np.float64(pools.fee_pips[row, d]) * 1e-6
+    if kind == KIND_V2:
+        reserve = np.float64(pools.reserves[row, d, 0]) + np.float64(pools.reserves[row, d, 1]) * _LIMB
+        bend = kept / reserve if reserve > 0.0 else 0.0
+        return bend, bend
+    if kind == KIND_V3 and rate > 0.0 and kept > 0.0:
+        near, far = _most_liquidity_nb(pools, row, d)
+        per_liquidity = kept * math.sqrt(rate / kept)
+        near = per_liquidity / near if near > 0.0 else 0.0
+        far = per_liquidity / far if far > 0.0 else 0.0
+        return near * (1.0 - 1e-6), far * (1.0 - 1e-6)
+    return 0.0, 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def update_bends_nb(pools, pair_of, place, slot_rate, rows, bends):
+    """Set `bends` f64[2P, 2] of the directed edges of these pool rows."""
+    for row in rows:
+        if pair_of[row] < 0:
+            continue
+        for d in range(2):
+            edge = 2 * row + d
+            bends[edge, 0], bends[edge, 1] = bends_nb(pools, row, d, slot_rate[place[edge]])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def est_ceilings_nb(cycles, codes, place, slot_rate, bends, ceilings):
+    """est profit, base units, that no execution of an UNSETTLED cycle exceeds; minus infinity for others."""
+    for n in range(len(cycles)):
+        ceilings[n] = -np.inf
+        if codes[n] != UNSETTLED:
+            continue
+        k, near, far = 1.0, 0.0, 0.0
+        for d in range(4):
+            edge = cycles[n, d]
+            if edge < 0:
+                break
+            near += bends[edge, 0] * k
+            far += bends[edge, 1] * k
+            k *= slot_rate[place[edge]]
+        excess = math.sqrt(max(k, 1.0)) - 1.0
+        # An excess this small is lost in the rates' own rounding.
+        excess = excess * (1.0 + _SLACK) + 1e-15
+        bend = near if k < NEAR else far
+        ceilings[n] = excess * excess / bend * (1.0 + _SLACK) + 1.0 if bend > 0.0 else np.inf
