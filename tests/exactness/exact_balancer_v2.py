@@ -15,7 +15,7 @@ import numpy as np
 from eth_utils import keccak
 from exact_build import published_code
 from exact_campaign import Family, Mismatch, Round
-from exact_chain import OWNER, UINT112, UINT256, Chain, as_bits, mapping_slot, run_batch
+from exact_chain import OWNER, UINT112, UINT256, Chain, Reverted, as_bits, mapping_slot, run_batch
 from exact_numbers import spread
 from exact_rows import quoted, word_rows
 
@@ -37,6 +37,8 @@ _GENERAL, _MINIMAL, _TWO_TOKENS = 0, 1, 2
 # Where the vault keeps the balances of each kind of pool, by pool id.
 _GENERAL_SLOT, _MINIMAL_SLOT, _TWO_TOKENS_SLOT = 1, 7, 9
 _HUGE = 2**110
+_MOST_AMP = 5000
+STARTED = 1_700_000_000
 NOBODY = "0x" + 40 * "0"
 
 
@@ -53,6 +55,7 @@ class Pool:
     version: int
     weights: list[int]
     amp: int = 0
+    ramp: tuple[int, int, int, int] | None = None  # of the amplification, while it moves
     providers: list[str] | None = None
     rates: list[int] | None = None
 
@@ -68,7 +71,8 @@ class Pool:
     def words(self, balances: list[int]) -> Words:
         columns = tuple(balances), tuple(self.scaling)
         if self.amp:
-            return pack_stable(StableV2(self.version, self.fee, (self.amp, self.amp, 0, 0), *columns))
+            ramp = self.ramp or (self.amp, self.amp, 0, 0)
+            return pack_stable(StableV2(self.version, self.fee, ramp, *columns))
         return pack_weighted(WeightedV2(self.version, self.fee, *columns, tuple(self.weights)))
 
 
@@ -141,11 +145,14 @@ class World:
     def round(self, seed: int) -> Counter[str]:
         rng = random.Random(seed)
         counts: Counter[str] = Counter()
+        self.chain.set_time(STARTED)
         checkpoint = self.chain.evm.snapshot()
         pool = self.make(self, rng)
+        pool.ramp = started_ramp(self.chain, rng, pool.address, pool.amp, _MOST_AMP)
         places = [pool.assets.index(token) for token in pool.tokens]
         for number in range(STATES):
             self._set_rates(rng, pool)
+            pass_time(self.chain, rng, pool.ramp)
             balances = _balances(rng, pool)
             in_vault = [_HUGE] * len(pool.assets)
             for place, balance in zip(places, balances, strict=True):
@@ -155,7 +162,7 @@ class World:
                 self.check_written(pool, in_vault)
             cases = [_case(rng, pool, balances) for _ in range(SWAPS_PER_STATE)]
             asked = [[places[i], places[j], amount, kind] for i, j, amount, kind in cases]
-            counts += _compare(pool, balances, cases, self.run(pool, asked))
+            counts += _compare(self.chain.time, pool, balances, cases, self.run(pool, asked))
         self.chain.evm.revert(checkpoint)
         return counts
 
@@ -167,6 +174,27 @@ class World:
                 pool.rates[k] = max(int(10 ** rng.gauss(18, 0.3)), 1)
                 self.chain.call(provider, "set(uint256)", pool.rates[k])
                 self.chain.call(pool.address, "updateTokenRateCache(address)", pool.tokens[k])
+
+
+def started_ramp(
+    chain: Chain, rng: random.Random, pool: str, amp: int, most: int
+) -> tuple[int, int, int, int] | None:
+    """Let the amplification (three decimals) begin to move, at most twofold and in a day or more."""
+    if not amp or rng.random() < 0.4:
+        return None
+    wanted = min(max(int(amp / 1000 * rng.uniform(0.5, 2)), 1), most)
+    until = chain.time + int(86_400 * rng.uniform(1, 10))
+    try:
+        chain.call(pool, "startAmplificationParameterUpdate(uint256,uint256)", wanted, until)
+    except Reverted:
+        return None
+    return amp, wanted * 1000, chain.time, until
+
+
+def pass_time(chain: Chain, rng: random.Random, ramp: tuple[int, int, int, int] | None) -> None:
+    """Some moment of the ramp, or after it."""
+    if ramp:
+        chain.set_time(ramp[2] + int((ramp[3] - ramp[2]) * rng.choice([0, 1, rng.random(), 1.2])))
 
 
 def mapping_pair(tokens: list[str]) -> int:
@@ -219,10 +247,12 @@ def _case(rng: random.Random, pool: Pool, balances: list[int]) -> list[int]:
     return [i, j, amount, int(exact_out)]
 
 
-def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
+def _compare(
+    time: int, pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray
+) -> Counter[str]:
     count = len(cases)
     exact_in = np.array([case[3] == 0 for case in cases])
-    pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases])
+    pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases], time)
     statuses, results = quoted(pools, np.full(count, True), exact_in, [case[2] for case in cases])
     done, ok = as_bits(answer[:, 0]) == 1, statuses == OK
     same = np.where(exact_in[:, None], results == answer[:, 2], results == answer[:, 1]).all(axis=1)
@@ -231,8 +261,10 @@ def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np
         n = int(np.flatnonzero(~right)[0])
         values = limbs_to_ints(results)
         raise Mismatch(pool, balances, cases[n], int(statuses[n]), values[n], limbs_to_ints(answer[n]))
+    ramped = {"while A moves": count} if pool.ramp and time < pool.ramp[3] else {}
     return Counter(
         {
+            **ramped,
             "swaps": count,
             "exact in": int((ok & exact_in).sum()),
             "exact out": int((ok & ~exact_in).sum()),
@@ -280,7 +312,7 @@ def _registered(world: World, address: str, tokens: list[str]) -> tuple[bytes, l
 
 
 def _amplification(rng: random.Random) -> int:
-    return rng.choice([1, 2, 100, 1000, 5000, spread(rng, 5000)])
+    return rng.choice([1, 2, 100, 1000, _MOST_AMP, spread(rng, _MOST_AMP)])
 
 
 def stable_2021(world: World, rng: random.Random) -> Pool:
@@ -339,7 +371,9 @@ def _open(make: Callable[[World, random.Random], Pool]) -> Callable[[], Round]:
 
 def _family(name: str, title: str, kernels: str, make: Callable[[World, random.Random], Pool]) -> Family:
     source = "@balancer-labs/v2-deployments 3.2.0"
-    kinds = ("exact in", "exact out", "refused")
+    kinds: tuple[str, ...] = ("exact in", "exact out", "refused")
+    if kernels.endswith("stable"):
+        kinds = (*kinds, "while A moves")
     return Family(name, f"Balancer V2, {title}", source, kernels, 100_000, _open(make), 4_000, kinds)
 
 

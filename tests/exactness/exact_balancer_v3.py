@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from eth_utils import keccak
-from exact_balancer_v2 import NOBODY, ONE, random_weights, token_shelf
+from exact_balancer_v2 import (
+    NOBODY,
+    ONE,
+    STARTED,
+    pass_time,
+    random_weights,
+    started_ramp,
+    token_shelf,
+)
 from exact_build import Build, compiled, published
 from exact_campaign import Family, Mismatch, Round
 from exact_chain import OWNER, UINT128, Chain, as_bits, mapping_slot, run_batch
@@ -34,6 +42,7 @@ _VAULT = f"{_SCOPE}v3-vault/contracts/"
 _FEE_UNIT, _MOST_FEE = 10**11, 10**17
 _INITIALISED = 1 << 1  # in the pool's configuration word
 _STANDARD, _WITH_RATE = 0, 1
+_MOST_AMP = 50_000
 
 
 def build() -> Build:
@@ -60,6 +69,7 @@ class Pool:
     weights: list[int] = field(default_factory=list)
     floors: list[int] = field(default_factory=list)
     amp: int = 0
+    ramp: tuple[int, int, int, int] | None = None  # of the amplification, while it moves
     rates: list[int] = field(default_factory=list)
 
     @property
@@ -77,7 +87,7 @@ class Pool:
     def words(self, balances: list[int]) -> Words:
         live, rates, factors = tuple(self.live(balances)), tuple(self.rates), tuple(self.factors)
         if self.amp:
-            ramp = self.amp, self.amp, 0, 0
+            ramp = self.ramp or (self.amp, self.amp, 0, 0)
             return pack_stable(StableV3(LEAST_TRADE, self.fee, IMBALANCE_LIMIT, ramp, live, rates, factors))
         columns = live, rates, tuple(self.floors), factors, tuple(self.weights)
         return pack_weighted(WeightedV3(LEAST_TRADE, self.fee, *columns))
@@ -116,8 +126,8 @@ class World:
             "registerPool(address,(address,uint8,address,bool)[],uint256,uint32,bool,"
             "(address,address,address),address,(bool,bool,bool,bool))"
         )
-        nobody, flags = (NOBODY,) * 3, (False,) * 4
-        arguments = pool.address, configurations, pool.fee, 0, rng.random() < 0.5, nobody, NOBODY, flags
+        roles, flags = (NOBODY, OWNER, NOBODY), (False,) * 4
+        arguments = pool.address, configurations, pool.fee, 0, rng.random() < 0.5, roles, NOBODY, flags
         self.chain.call(self.vault, signature, *arguments)
         slot = mapping_slot(int(pool.address, 16), self.slots["_poolConfigBits"])
         self.chain.store(self.vault, slot, self.chain.evm.storage(self.vault, slot) | _INITIALISED)
@@ -149,16 +159,19 @@ class World:
     def round(self, seed: int) -> Counter[str]:
         rng = random.Random(seed)
         counts: Counter[str] = Counter()
+        self.chain.set_time(STARTED)
         checkpoint = self.chain.evm.snapshot()
         pool = self.make(self, rng)
+        pool.ramp = started_ramp(self.chain, rng, pool.address, pool.amp, _MOST_AMP)
         for number in range(STATES):
             self._set_rates(rng, pool)
+            pass_time(self.chain, rng, pool.ramp)
             balances = _balances(rng, pool)
             self.write(pool, balances)
             if number == 0:
                 self.check_written(pool, balances)
             cases = [_case(rng, pool, balances) for _ in range(SWAPS_PER_STATE)]
-            counts += _compare(pool, balances, cases, self.run(pool, cases))
+            counts += _compare(self.chain.time, pool, balances, cases, self.run(pool, cases))
         self.chain.evm.revert(checkpoint)
         return counts
 
@@ -200,10 +213,12 @@ def _case(rng: random.Random, pool: Pool, balances: list[int]) -> list[int]:
     return [i, j, amount, int(exact_out)]
 
 
-def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray) -> Counter[str]:
+def _compare(
+    time: int, pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray
+) -> Counter[str]:
     count = len(cases)
     exact_in = np.array([case[3] == 0 for case in cases])
-    pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases])
+    pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases], time)
     statuses, results = quoted(pools, np.full(count, True), exact_in, [case[2] for case in cases])
     done, ok = as_bits(answer[:, 0]) == 1, statuses == OK
     same = np.where(exact_in[:, None], results == answer[:, 2], results == answer[:, 1]).all(axis=1)
@@ -212,8 +227,10 @@ def _compare(pool: Pool, balances: list[int], cases: list[list[int]], answer: np
         n = int(np.flatnonzero(~right)[0])
         values = limbs_to_ints(results)
         raise Mismatch(pool, balances, cases[n], int(statuses[n]), values[n], limbs_to_ints(answer[n]))
+    ramped = {"while A moves": count} if pool.ramp and time < pool.ramp[3] else {}
     return Counter(
         {
+            **ramped,
             "swaps": count,
             "exact in": int((ok & exact_in).sum()),
             "exact out": int((ok & ~exact_in).sum()),
@@ -245,7 +262,7 @@ def weighted(world: World, rng: random.Random) -> Pool:
 
 def stable(world: World, rng: random.Random) -> Pool:
     tokens = _choose(world, rng, 5)
-    amp = rng.choice([1, 2, 100, 5000, 50_000, spread(rng, 50_000)])
+    amp = rng.choice([1, 2, 100, 5000, _MOST_AMP, spread(rng, _MOST_AMP)])
     address = world.deploy(
         "StablePool", ["(string,string,uint256,string)", "address"], [("S", "S", amp, ""), world.vault]
     )
@@ -284,6 +301,6 @@ FAMILIES = [
         100_000,
         _open(stable),
         4_000,
-        KINDS,
+        (*KINDS, "while A moves"),
     ),
 ]

@@ -12,14 +12,17 @@ from engine.amm.layout import PoolArrays, allocate, ints_to_limbs
 from engine.amm.quote import quotes_nb
 
 
-def word_rows(kind: int, states: Sequence[NDArray[np.uint64]], coins: Sequence[Sequence[int]]) -> PoolArrays:
-    """A row for each pool's words and its (coin sold, coin bought), which are the row's token0 and token1."""
+def word_rows(
+    kind: int, states: Sequence[NDArray[np.uint64]], coins: Sequence[Sequence[int]], time: int = 0
+) -> PoolArrays:
+    """A row for each pool's words and its (coin sold, coin bought), which are the row's token0 and token1.
+    `time` is the block's."""
     make_ready(kind)
     count, sizes = len(coins), [len(words) for words in states]
     pools = allocate(count, 1, sum(sizes))
     pools.words[:] = np.concatenate(states)
     starts = np.cumsum([0, *sizes[:-1]])
-    pools.kind[:] = kind
+    pools.kind[:], pools.clock[0] = kind, time
     pools.word_start[:], pools.word_count[:] = starts, sizes
     pools.coin0[:], pools.coin1[:] = np.array(coins, np.uint8).T
     return pools
