@@ -92,6 +92,13 @@ class JointSolver:
             self._curves, self._arena, rows = fresh, pools.arena_tick, None
         read_curves_nb(pools, self._rows if rows is None else rows, self._curves)
 
+    def revalue(self, values: Mapping[int, float]) -> None:
+        """Other values for the same base tokens."""
+        self.values = dict(values)
+        for token, value in values.items():
+            self.floor[token] = value
+            self.prices[token] = max(self.prices[token], value)
+
     def solve(self, rows: NDArray[np.int32] | None = None, most: int = _MAX_STEPS) -> JointBound:
         """The optimum over pool rows i32[n] (all when None), from the last prices on; at most `most` steps.
 

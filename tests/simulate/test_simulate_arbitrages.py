@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trace_logs import logs_by_transaction
 
 from engine.app.simulate.arbitrages import LandedArbitrage, arbitrages_of
 from engine.app.simulate.blocks import find_blocks, load_block
@@ -21,6 +20,7 @@ from engine.app.simulate.swaps import (
     Swap,
     swaps_of,
 )
+from engine.app.simulate.trace_logs import logs_by_transaction
 from engine.chain.events import PANCAKE_V3_SWAP, TRANSFER, V3_SWAP
 
 WETH, USDC, DAI = "0x" + "c0" * 20, "0x" + "a0" * 20, "0x" + "60" * 20

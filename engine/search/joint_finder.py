@@ -1,0 +1,166 @@
+"""The joint optimum as a finder: every block's bound, and the cycles that can be carried out side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.domain.market import BlockRef
+from engine.domain.opportunity import Hop, Opportunity
+from engine.market.market import Market
+from engine.search.costs import GasCosts
+from engine.search.disjoint import choose_disjoint
+from engine.search.finder import Finder
+from engine.search.joint_greedy import repeat_best
+from engine.search.joint_plan import Cost, JointPlan, JointPlanner, PlannedCycle, net_value
+from engine.search.joint_solver import JointBound, JointSolver
+from engine.search.strategy import Found
+
+
+@dataclass(frozen=True, slots=True)
+class JointOutcome:
+    """What a block held, in wei of the native coin, and what of it a plan earns.
+
+    `bound` and its certificate are before gas; `captured` is the part of it that `plan` earns before gas.
+    `plan` are cycles to be carried out in this order, in one transaction where the router takes several;
+    `net_wei` is what they earn after the gas of their swaps.
+    """
+
+    block: BlockRef
+    bound: JointBound
+    captured: float
+    plan: tuple[Opportunity, ...]
+    net_wei: float
+    elapsed_ms: float
+
+
+class JointFinder:
+    """Finds what the incremental finder finds, plans all of it together, and puts first the set of cycles that
+    share no pool and are worth most.
+
+    Pools of families without a curve take part in the search, not in the bound. A base token without a price
+    in the costs is worth nothing to the plan; without any price, one base unit of the first counts as one.
+    """
+
+    def __init__(self, market: Market, base_tokens: Sequence[str], max_hops: int = 3) -> None:
+        """As `Finder`; the planner's cycles may be longer than `max_hops`."""
+        self.market = market
+        self.base_tokens = tuple(dict.fromkeys(base_tokens))
+        self.max_hops = max_hops
+        self.last: JointOutcome | None = None
+        self._finder = Finder(market, base_tokens, max_hops)
+        self._solver: JointSolver | None = None
+        self._size = (0, 0)
+
+    def find(
+        self,
+        changed_rows: NDArray[np.int32] | None,
+        block: BlockRef,
+        costs: GasCosts | None = None,
+        limit: int | None = None,
+        deadline: float | None = None,
+    ) -> Found:
+        """As `CycleFinder`; first come the cycles to be carried out side by side, best net profit first, then
+        the others. `last` holds the block's bound and joint plan, None where the deadline came first."""
+        costs = costs or GasCosts()
+        found = self._finder.find(changed_rows, block, costs, None, deadline)
+        self.last = None
+        if deadline is not None and time.monotonic() >= deadline:
+            self._solver = None
+            return Found(found[:limit], partial=True, screened=found.screened)
+        self.last = self._joint(changed_rows, block, costs)
+        chosen = self._side_by_side(found, costs)
+        taken = {one.id for one in chosen}
+        ordered = [*chosen, *(one for one in found if one.id not in taken)]
+        return Found(ordered[:limit], partial=found.partial, screened=found.screened)
+
+    def _joint(
+        self, changed_rows: NDArray[np.int32] | None, block: BlockRef, costs: GasCosts
+    ) -> JointOutcome:
+        started = time.perf_counter()
+        market = self.market
+        planner = JointPlanner(self._ready(changed_rows, self._values(costs)))
+
+        def cost(path: Sequence[int]) -> float:
+            units = sum(costs.gas_of(market.pools[edge >> 1].protocol) for edge in path)
+            return float(costs.cost_wei(units, len(path)) - costs.cost_wei(0, 0))
+
+        plan = planner.plan(market.arrays, cost)
+        cycles = self._best_plan(planner, plan, block, costs, cost)
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        value = sum(cycle.value for cycle in cycles)
+        captured = value / plan.bound.bound if plan.bound.bound > 0.0 else 1.0
+        made = tuple(opportunity_of(market, block, cycle, costs) for cycle in cycles)
+        return JointOutcome(block, plan.bound, captured, made, net_value(cycles), elapsed_ms)
+
+    def _best_plan(
+        self, planner: JointPlanner, plan: JointPlan, block: BlockRef, costs: GasCosts, cost: Cost
+    ) -> list[PlannedCycle]:
+        """The best of the pruned optimum, completed, and of the repeated best cycle, sized jointly."""
+        arguments = (self.market, self.base_tokens, self.max_hops, block, costs)
+        if plan.bound.bound <= 0.0:
+            return list(plan.cycles)
+        completed = [*plan.cycles, *repeat_best(*arguments, after=plan.cycles)]
+        greedy = repeat_best(*arguments)
+        resized = planner.replan(self.market.arrays, greedy, cost)
+        return max((completed, greedy, resized), key=net_value)
+
+    def _side_by_side(self, found: Sequence[Opportunity], costs: GasCosts) -> list[Opportunity]:
+        """The more valuable of two sets without a shared pool: the best first, and the plan's first uses."""
+        greedy = choose_disjoint(found)
+        planned = choose_disjoint(self.last.plan) if self.last is not None else []
+        by_pools = {frozenset(one.pools): one for one in reversed(found)}
+        alone = [by_pools.get(frozenset(one.pools), one) for one in planned]
+        rest = choose_disjoint(found, occupied=[pool for one in alone for pool in one.pools])
+        joint = sorted((*alone, *rest), key=lambda one: self._net_wei(one, costs), reverse=True)
+        return max((greedy, joint), key=lambda chosen: sum(self._net_wei(one, costs) for one in chosen))
+
+    def _net_wei(self, one: Opportunity, costs: GasCosts) -> int:
+        return costs.value_wei(one.base_token, one.net_profit) or 0
+
+    def _values(self, costs: GasCosts) -> dict[int, float]:
+        rows = self.market.token_row
+        rates = costs.base_units_per_eth_wei
+        values = {rows[token]: 1.0 / float(rates[token]) for token in self.base_tokens if rates.get(token)}
+        return values or {rows[self.base_tokens[0]]: 1.0}
+
+    def _ready(self, changed_rows: NDArray[np.int32] | None, values: dict[int, float]) -> JointSolver:
+        market = self.market
+        size = (len(market.pools), len(market.tokens))
+        if self._solver is None or size != self._size or values.keys() != self._solver.values.keys():
+            self._solver = JointSolver(market.arrays, *size, values)
+            self._size = size
+        else:
+            self._solver.revalue(values)
+            self._solver.read(market.arrays, changed_rows)
+        return self._solver
+
+
+def opportunity_of(market: Market, block: BlockRef, cycle: PlannedCycle, costs: GasCosts) -> Opportunity:
+    """A planned cycle as the rest of the engine knows it: exact on the state the cycles before it left."""
+    hops = []
+    for place, edge in enumerate(cycle.edges):
+        record = market.pools[edge >> 1]
+        token_in, token_out = market.token_in(edge), market.token_in(edge ^ 1)
+        hops.append(
+            Hop(
+                pool=record.key,
+                protocol=record.protocol,
+                venue=record.venue,
+                token_in=token_in,
+                token_out=token_out,
+                amount_in=cycle.amounts[place],
+                amount_out=cycle.amounts[place + 1],
+                fee_pips=record.fee_pips,
+                details=record.details,
+                coin_in=record.tokens.index(token_in),
+                coin_out=record.tokens.index(token_out),
+            )
+        )
+    units = costs.gas_units(hop.protocol for hop in hops)
+    base = hops[0].token_in
+    return Opportunity(block, base, tuple(hops), units, costs.cost(base, units, len(hops)))
