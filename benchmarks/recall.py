@@ -1,9 +1,9 @@
-"""Recall on real blocks: `python -m benchmarks.recall` finds what searchers landed, and writes docs/recall.md.
+"""Recall on real blocks: `python -m benchmarks.recall` finds what searchers landed; writes docs/recall.md.
 
-The landed arbitrages are derived from each block's own logs, or from its call traces where there are no logs.
+The landed arbitrages are derived from each block's own logs, or from its call traces where there are none.
 For stored blocks with their state the whole line acts on a local node just before the searcher's transaction
-and lands ours there. Traced blocks hold no state, but a V2-type pair shows its reserves when it swaps: on those
-the search runs alone, and its answer is exact in integers.
+and lands ours there. Traced blocks hold no state, but a V2-type pair shows its reserves when it swaps: on
+those the search runs alone, and its answer is exact in integers.
 """
 
 from __future__ import annotations
@@ -43,6 +43,17 @@ MAINNET = 1
 _FEE_PIPS = 3_000
 _LONGEST_CYCLE = 4
 _FAMILIES = {"uniswap-v2": "V2", "uniswap-v3": "V3", "uniswap-v4": "V4"}
+
+_INTRODUCTION = """\
+# Recall on real blocks
+
+Written by `python -m benchmarks.recall`: every arbitrage that searchers landed in the blocks of the data
+folder, derived from the blocks' own logs or traces, and what this engine finds just before it on the same
+pools, and on all known ones. Profits are before gas. *Landed on a node*: our transaction was mined on the
+block's own state and bytecode. *Integers*: the pools' reserves are those the trace shows, and the search's
+answer is exact. A state is complete when everything our transaction read is known.
+
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +167,8 @@ def document(rows: Sequence[Row], blocks: dict[str, int], bases: Sequence[Token]
     recalled = [row for row in complete if row.recalled]
     known = {token.address: token for token in bases}
     lines = [
-        "# Recall on real blocks",
-        "",
-        "Written by `python -m benchmarks.recall`: every arbitrage that searchers landed in the blocks of the data",
-        "folder, derived from the blocks' own logs or traces, and what this engine finds from the state just",
-        'before it on the same pools, and on all known ones. Profits are before gas. "Landed on a node": our',
-        "transaction was mined on the block's own state and bytecode. \"Integers\": the pools' reserves are those",
-        "the trace shows, and the search's answer is exact. A state is complete when everything our transaction",
-        "read is known.",
-        "",
-        f"Blocks with state: {blocks['stored']}; traced blocks: {blocks['traced']}. Landed arbitrages: {len(rows)},",
-        f"of which {len(complete)} with complete state. **Found with at least the searcher's profit: "
+        f"{blocks['stored']} blocks with state, {blocks['traced']} traced; {len(rows)} landed arbitrages,",
+        f"{len(complete)} with complete state. **Found with at least the searcher's profit: "
         f"{len(recalled)} of {len(complete)}.**",
         "",
         "| block | tx | pools | searcher | ours, same pools | ours, all pools | verified | |",
@@ -179,7 +181,7 @@ def document(rows: Sequence[Row], blocks: dict[str, int], bases: Sequence[Token]
         lines += ["", "## What is not complete, and why", ""]
         for row in reasons:
             lines += [f"- {row.block}, tx {row.tx_index}: {reason}" for reason in dict.fromkeys(row.why_not)]
-    return "\n".join(lines) + "\n"
+    return _INTRODUCTION + "\n".join(lines) + "\n"
 
 
 def _line(row: Row, known: dict[str, Token]) -> str:
@@ -203,14 +205,12 @@ def _line(row: Row, known: dict[str, Token]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-async def _all_rows(blocks_dir: Path | None, traces_dir: Path | None) -> tuple[list[Row], dict[str, int]]:
+async def _all_rows(folders: Sequence[Path], traced: Sequence[Path]) -> tuple[list[Row], dict[str, int]]:
     table = load_chain_table(MAINNET)
     rows: list[Row] = []
-    folders = find_blocks(blocks_dir) if blocks_dir is not None else []
     for folder in folders:
         print(f"block {folder.name} ...", flush=True)
         rows += await stored_rows(folder, Terms(table))
-    traced = sorted(traces_dir.glob("[0-9]*.json")) if traces_dir is not None else []
     for path in traced:
         rows += traced_rows(path, table)
     return rows, {"stored": len(folders), "traced": len(traced)}
@@ -235,7 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if blocks_dir is None and traces_dir is None:
         print("no blocks: name folders with --blocks-dir and --traces-dir", file=sys.stderr)
         return 2
-    rows, counts = asyncio.run(_all_rows(blocks_dir, traces_dir))
+    folders = find_blocks(blocks_dir) if blocks_dir is not None else []
+    traced = sorted(traces_dir.glob("[0-9]*.json")) if traces_dir is not None else []
+    rows, counts = asyncio.run(_all_rows(folders, traced))
     text = document(rows, counts, load_chain_table(MAINNET).bases)
     chosen.out.write_text(text)
     print(text)

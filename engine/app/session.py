@@ -12,6 +12,7 @@ from typing import Any
 import stamina
 
 from engine.app.conditions import ConditionsReader, Guard
+from engine.app.finders import make_finder
 from engine.app.market_feed import MarketFeed, Progress
 from engine.app.sending import make_bidder
 from engine.app.settings import Settings
@@ -49,7 +50,6 @@ from engine.market.market import Market
 from engine.pipeline import Line, Pipeline
 from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
-from engine.search.finder import Finder
 
 _OPERATOR = View.of("OPERATOR()", "address")
 _PINNED = tuple(
@@ -235,7 +235,7 @@ class Session:
         self.pipeline = Pipeline(
             Line(
                 market=market,
-                finder=Finder(market, bases, settings.search.max_hops),
+                finder=make_finder(settings.search.finder, market, bases, settings.search.max_hops),
                 conditions=reader.read,
                 admit=lambda raw: self.feed.admit(market, raw),
                 refresh=self.feed.refresh,

@@ -107,9 +107,17 @@ class MarketSettings(Section):
     discovery_from_block: int = Field(default=0, ge=0)
 
 
-class SearchSettings(Section):
-    """Bounds of the cycle search. `per_block` opportunities at most go to the risk chain per block."""
+FinderName = Literal["incremental", "full", "joint"]
 
+
+class SearchSettings(Section):
+    """How cycles are searched. `per_block` opportunities at most go to the risk chain per block.
+
+    `finder`: `incremental` looks only through pools that changed, `full` through all of them in every block,
+    `joint` also solves for the optimum over all pools and prefers cycles that are best together.
+    """
+
+    finder: FinderName = "incremental"
     max_hops: int = Field(default=3, ge=2, le=4)
     per_block: int = Field(default=32, gt=0)
 

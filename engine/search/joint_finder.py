@@ -39,8 +39,8 @@ class JointOutcome:
 
 
 class JointFinder:
-    """Finds what the incremental finder finds, plans all of it together, and puts first the set of cycles that
-    share no pool and are worth most.
+    """Finds what the incremental finder finds, plans all of it together, and puts first the cycles that share
+    no pool and are together worth most.
 
     Pools of families without a curve take part in the search, not in the bound. A base token without a price
     in the costs is worth nothing to the plan; without any price, one base unit of the first counts as one.
@@ -72,14 +72,18 @@ class JointFinder:
         if deadline is not None and time.monotonic() >= deadline:
             self._solver = None
             return Found(found[:limit], partial=True, screened=found.screened)
-        self.last = self._joint(changed_rows, block, costs)
+        self.last = self._joint(changed_rows, block, costs, deadline)
         chosen = self._side_by_side(found, costs)
         taken = {one.id for one in chosen}
         ordered = [*chosen, *(one for one in found if one.id not in taken)]
         return Found(ordered[:limit], partial=found.partial, screened=found.screened)
 
     def _joint(
-        self, changed_rows: NDArray[np.int32] | None, block: BlockRef, costs: GasCosts
+        self,
+        changed_rows: NDArray[np.int32] | None,
+        block: BlockRef,
+        costs: GasCosts,
+        deadline: float | None,
     ) -> JointOutcome:
         started = time.perf_counter()
         market = self.market
@@ -90,7 +94,7 @@ class JointFinder:
             return float(costs.cost_wei(units, len(path)) - costs.cost_wei(0, 0))
 
         plan = planner.plan(market.arrays, cost)
-        cycles = self._best_plan(planner, plan, block, costs, cost)
+        cycles = self._best_plan(planner, plan, (block, costs), cost, deadline)
         elapsed_ms = (time.perf_counter() - started) * 1e3
         value = sum(cycle.value for cycle in cycles)
         captured = value / plan.bound.bound if plan.bound.bound > 0.0 else 1.0
@@ -98,14 +102,19 @@ class JointFinder:
         return JointOutcome(block, plan.bound, captured, made, net_value(cycles), elapsed_ms)
 
     def _best_plan(
-        self, planner: JointPlanner, plan: JointPlan, block: BlockRef, costs: GasCosts, cost: Cost
+        self,
+        planner: JointPlanner,
+        plan: JointPlan,
+        terms: tuple[BlockRef, GasCosts],
+        cost: Cost,
+        deadline: float | None,
     ) -> list[PlannedCycle]:
         """The best of the pruned optimum, completed, and of the repeated best cycle, sized jointly."""
-        arguments = (self.market, self.base_tokens, self.max_hops, block, costs)
+        arguments = (self.market, self.base_tokens, self.max_hops, *terms)
         if plan.bound.bound <= 0.0:
             return list(plan.cycles)
-        completed = [*plan.cycles, *repeat_best(*arguments, after=plan.cycles)]
-        greedy = repeat_best(*arguments)
+        completed = [*plan.cycles, *repeat_best(*arguments, plan.cycles, deadline)]
+        greedy = repeat_best(*arguments, deadline=deadline)
         resized = planner.replan(self.market.arrays, greedy, cost)
         return max((completed, greedy, resized), key=net_value)
 

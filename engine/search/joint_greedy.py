@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -19,7 +20,8 @@ from engine.search.joint_execute import apply_cycle_nb, private_state
 from engine.search.joint_plan import PlannedCycle
 
 _MAX_CYCLES = 1_000
-_FIRST_LOOK, _NEXT_LOOK = 512, 64
+_FIRST_LOOK, _NEXT_LOOK = 64, 16
+_ENOUGH = 1e-4
 
 
 @dataclass(slots=True)
@@ -73,12 +75,17 @@ def repeat_best(
     block: BlockRef,
     costs: GasCosts,
     after: Iterable[PlannedCycle] = (),
+    deadline: float | None = None,
 ) -> list[PlannedCycle]:
-    """Cycles, best net profit first, each on the state the ones before it left, until none pays for its hops'
-    gas. `after`: cycles carried out before the first. Base tokens without a price in `costs` count for
-    nothing."""
+    """Cycles, best net profit first, each on the state the ones before it left, until none adds a ten
+    thousandth after its hops' gas, or until `deadline` (`time.monotonic()` seconds).
+
+    `after`: cycles carried out before the first. Base tokens without a price in `costs` count for nothing.
+    """
     rehearsal = Rehearsal.of(market)
+    total = 0.0
     for cycle in after:
+        total += cycle.value - cycle.cost
         rehearsal.carry_out(cycle.edges, cycle.amounts)
     # In one transaction only the swaps come on top.
     marginal = replace(costs, base_gas=0)
@@ -87,21 +94,23 @@ def repeat_best(
     planned: list[PlannedCycle] = []
     rows: NDArray[np.int32] | None = None
     touched: set[str] = set()
-    while len(planned) < _MAX_CYCLES:
+    while len(planned) < _MAX_CYCLES and (deadline is None or time.monotonic() < deadline):
         limit = _FIRST_LOOK if rows is None else _NEXT_LOOK
         known = {pools: one for pools, one in known.items() if touched.isdisjoint(pools)}
         for one in finder.find(rows, block, marginal, limit):
             if rehearsal.spent.isdisjoint(one.pools):
                 known[one.pools] = one
         best = max(known.values(), key=lambda one: _worth(costs, one, one.net_profit), default=None)
-        if best is None or _worth(costs, best, best.net_profit) <= 0.0:
+        net = 0.0 if best is None else _worth(costs, best, best.net_profit)
+        if best is None or net <= max(total * _ENOUGH, 0.0):
             break
+        total += net
         amounts = (*(hop.amount_in for hop in best.hops), best.amount_out)
         edges = rehearsal.edges(best)
         rows = rehearsal.carry_out(edges, amounts)
         touched = set(best.pools)
         gross = _worth(costs, best, best.gross_profit)
-        planned.append(PlannedCycle(edges, amounts, gross, gross - _worth(costs, best, best.net_profit)))
+        planned.append(PlannedCycle(edges, amounts, gross, gross - net))
     return planned
 
 
