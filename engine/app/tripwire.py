@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from engine.app.market_feed import MarketFeed
+from engine.chain.audit import LogAudit
 from engine.chain.bootstrap import refresh
+from engine.chain.creations import CREATION_TOPICS
 from engine.chain.endpoint_set import EndpointSet
 from engine.chain.logs import STATE_TOPICS
 from engine.domain.errors import MarketError, NodeError
@@ -40,8 +42,8 @@ class Tripwire:
     """Compares, classifies, and tells: a pool that diverges is hidden and read again; a venue whose pools do
     so repeatedly is halted (`trust.halted`); an endpoint that alone says otherwise loses the lead.
 
-    `check` is for pools about to be traded: one batch, on the line. `sample` runs beside the line; what it
-    finds is acted on by `settle`, before the next block.
+    `check` is for pools about to be traded: one batch, on the line. `sample` runs beside the line, and also
+    compares the block's logs with its receipts; what it finds is acted on by `settle`, before the next block.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Tripwire:
         trust: VenueTrust,
     ):
         self.trust = trust
+        self._audit = LogAudit(STATE_TOPICS + CREATION_TOPICS)
+        self._last: RawBlock | None = None
         self._node = node
         self._market = market
         self._feed = feed
@@ -71,6 +75,7 @@ class Tripwire:
             self._reorganised_at = raw.block.number
             while self._logs and self._logs[-1][0].number >= raw.block.number:
                 self._logs.pop()
+        self._last = raw
         self._logs.append((raw.block, Counter(_emitter(log) for log in raw.logs)))
 
     async def check(self, block: BlockRef, keys: Collection[str]) -> frozenset[str]:
@@ -93,14 +98,40 @@ class Tripwire:
         healthy = [key for key, row in self._market.pool_row.items() if row not in self._market.quarantined]
         pools = self._records(self._rotation.take(healthy, SAMPLE_SIZE))
         ours = {pool.key: self._ours(pool) for pool in pools}
-        self._running = asyncio.create_task(self._sample(block, pools, ours))
+        raw = self._last if self._last is not None and self._last.block == block else None
+        self._running = asyncio.create_task(self._sample(block, pools, ours, raw))
 
-    async def _sample(self, block: BlockRef, pools: Sequence[PoolRecord], ours: dict[str, PoolState]) -> None:
+    async def _sample(
+        self,
+        block: BlockRef,
+        pools: Sequence[PoolRecord],
+        ours: dict[str, PoolState],
+        raw: RawBlock | None,
+    ) -> None:
         try:
+            if raw is not None:
+                self._found += await self._audited(raw)
             self._found += await self._compare(block, pools, ticks=True, ours=ours)
         except NodeError:
             # The block may have left the chain meanwhile: these pools come up again.
             return
+
+    async def _audited(self, raw: RawBlock) -> list[Finding]:
+        """Pools of which the block has logs that we were not given; another endpoint is asked, if any."""
+        try:
+            missing = await self._audit.missing(self._node.other() or self._node, raw)
+        except NodeError:
+            return []
+        market, rows = self._market, set()
+        for log in missing:
+            emitter, word = _emitter(log)
+            hub = market.hubs.get(emitter, {})
+            row = hub.get(word, hub.get("", market.pool_row.get(emitter)))
+            if row is not None:
+                rows.add(row)
+        return [
+            Finding(raw.block, market.pools[row], Cause.MISSED_LOG, ("logs",), None) for row in sorted(rows)
+        ]
 
     def settle(self) -> list[int]:
         """Act on what the samples found; the rows whose state was read anew."""

@@ -126,10 +126,33 @@ async def test_a_missed_mint_is_found_by_the_samples(watched: Watched, local_dex
     await watched.tripwire._running  # type: ignore[misc]
     assert watched.facts == [], "nothing is acted on beside the line"
     assert watched.tripwire.settle() == []
+    assert {fact.pool for fact in watched.facts if isinstance(fact, PoolDiverged)} == {pool}
+    assert set(watched.causes()) == {"missed log"}
+    assert any("ticks" in fact.changed for fact in watched.facts if isinstance(fact, PoolDiverged))
+
+
+@pytest.mark.parametrize("receipts", [True, False])
+async def test_logs_are_counted_against_the_receipts_or_the_bloom(
+    watched: Watched, local_dex: LocalDex, receipts: bool
+) -> None:
+    """Also of pools that are not in the sample."""
+    watched.tripwire._rotation.take = lambda keys, count: []  # type: ignore[method-assign]
+    if not receipts:
+        watched.tripwire._audit._has_receipts = False
+    local_dex.swap_v3(local_dex.pools[1], True, 10**18)
+    await watched.follow()
+    watched.tripwire.sample(watched.head())
+    await watched.tripwire._running  # type: ignore[misc]
+    assert watched.tripwire.settle() == []
+    assert watched.facts == []
+    local_dex.swap_v3(local_dex.pools[1], True, 10**18)
+    await watched.follow(blind=True)
+    watched.tripwire.sample(watched.head())
+    await watched.tripwire._running  # type: ignore[misc]
+    watched.tripwire.settle()
     (fact,) = watched.facts
     assert isinstance(fact, PoolDiverged)
-    assert (fact.pool, fact.cause) == (pool, "missed log")
-    assert "ticks" in fact.changed
+    assert (fact.pool, fact.cause, fact.changed) == (local_dex.pools[1], "missed log", ("logs",))
 
 
 async def test_a_state_that_moves_without_a_log_is_unknown_behaviour(
