@@ -2,63 +2,79 @@
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
 from collections.abc import Callable, Sequence
 
 from engine.app.loading import load
 from engine.app.settings import Settings
 from engine.chain.bootstrap import bootstrap, refresh
+from engine.chain.changes import touched_since
 from engine.chain.creations import decode_creations
 from engine.chain.discovery import find_pools, list_pools
 from engine.chain.identify import identify
+from engine.chain.logs import READ_AGAIN
 from engine.chain.readers.reading import Reading
 from engine.domain.errors import NodeError
-from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, RawBlock, Venue
-from engine.domain.pool_state import PoolState
+from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, RawBlock, Token, Venue
+from engine.domain.pool_state import Bootstrap, PartialState, PoolState
 from engine.domain.ports import Node
+from engine.market.divergence import SILENT
+from engine.market.hubs import hub_of
 from engine.market.market import Market
+from engine.storage.pool_cache import Cached, PoolCache
 
 Progress = Callable[[str, int, int | None], None]
 _MAX_REREADS_PER_BLOCK = 20
+# Past so many blocks, reading every pool again is quicker than asking what changed.
+_MAX_REPLAY_BLOCKS = 2_000
+_MAX_SAVED_AT_END = 20_000
 
 
 class MarketFeed:
     """Reads pools of the enabled venues of `settings` into markets.
 
     `refused` says, by address or key, why a token or pool is not traded; `unread` are pools that were created
-    and wait to be read.
+    and wait to be read. With a `cache`, what was found and read before is not asked for again as long as no
+    log says that it changed; a cache that fails is done without. `reread` counts the pools that the last
+    `read_all` had to ask the node for.
     """
 
-    def __init__(self, node: Node, settings: Settings, progress: Progress):
+    def __init__(self, node: Node, settings: Settings, progress: Progress, cache: PoolCache | None = None):
         self.venues: tuple[Venue, ...] = ()
         self.refused: dict[str, str] = {}
         self.unread: dict[str, PoolRecord] = {}
+        self.reread = 0
         self._node = node
         self._settings = settings
         self._progress = progress
+        self._cache = cache
 
     async def read_all(self, head: BlockRef) -> Market:
         """A market of every pool there is at `head`. Raises NodeError when the node fails."""
-        pools, refused = await find_pools(
-            self._node,
-            [venue for venue in self.venues if venue.enabled],
-            self._settings.market.discovery_from_block,
-            head,
-            tokens=self._tradable(),
-            progress=lambda done, total, pools: self._progress("factory blocks", done, total),
-        )
-        self.refused |= refused
+        cached = self._recall()
+        pools = await self._find(head, cached)
+        current = await self._current(pools, head, cached)
+        wanted = [pool for pool in pools if pool.key not in current]
+        self.reread = len(wanted)
         reading = await bootstrap(
             self._node,
-            pools,
+            wanted,
             self.venues,
             head,
             progress=self._progress,
+            partial=PartialState(tokens=cached.tokens),
             trade_time=self.trade_time(head),
+            keep=lambda states, tokens: self._keep(head, states, tokens),
         )
-        self.refused |= reading.refused
+        self._note_read(reading)
+        self._confirm(head, list(current))
         market = Market(block_interval=self._settings.chain.block_interval_s)
         market.start(head)
-        load(market, reading)
+        used = {token for state in current.values() for token in state.pool.tokens}
+        known = [token for address, token in cached.tokens.items() if address in used]
+        tokens = {token.address: token for token in (*known, *reading.tokens)}
+        load(market, Bootstrap(head, tuple(tokens.values()), (*current.values(), *reading.pools)))
         return market
 
     async def admit(self, market: Market, raw: RawBlock) -> Sequence[int]:
@@ -74,24 +90,8 @@ class MarketFeed:
             self._node, wanted, self.venues, raw.block, trade_time=self.trade_time(raw.block)
         )
         self.unread.clear()
-        self.refused |= reading.refused
+        self._note_read(reading)
         return [row for first in load(market, reading) for row in market.rows_of(first)]
-
-    async def _note_created(self, market: Market, raw: RawBlock) -> None:
-        """Pools the block's logs announce, known or newly asked for, wait in `unread`."""
-        created = decode_creations(raw.logs, self.venues)
-        self.refused |= dict(created.refused)
-        reading = Reading(self._node, raw.block, self.venues)
-        sightings = [one for one in created.sightings if one.address]
-        for venue in {one.venue for one in created.sightings if not one.address}:
-            known = market.pool_row.keys() | self.unread.keys() | self.refused.keys()
-            sightings += [one for one in await list_pools(reading, venue) if one.address not in known]
-        records = created.pools + (await identify(reading, sightings) if sightings else [])
-        self.refused |= reading.refused
-        tradable = self._tradable()
-        for pool in records:
-            if tradable is None or (tradable | {ZERO_ADDRESS}).issuperset(pool.tokens):
-                self.unread[pool.key] = pool
 
     async def refresh(self, block: BlockRef, pools: Sequence[PoolRecord]) -> Sequence[PoolState]:
         """States at `block` of known pools whose logs do not carry them; fewer when some cannot be read, none
@@ -109,8 +109,120 @@ class MarketFeed:
         """When a state as of `block` is to be traded on, seconds."""
         return block.timestamp + self._settings.chain.block_interval_s
 
+    def save(self, market: Market) -> None:
+        """Keep the market's present state for the next start, unless there is too much of it."""
+        if market.head is None or market.pool_count > _MAX_SAVED_AT_END:
+            return
+        rows = [row for row in market.pool_row.values() if not market.tables.stale[row]]
+        self._keep(market.head, [market.state_of(row) for row in rows], market.tokens)
+
+    async def _find(self, head: BlockRef, cached: Cached) -> list[PoolRecord]:
+        """Every pool of the enabled venues; searched for from where the cache ends."""
+        venues = [venue for venue in self.venues if venue.enabled]
+        tokens = self._tradable()
+        first = self._settings.market.discovery_from_block
+        searched = hashlib.sha256(repr((venues, first, sorted(tokens or ()))).encode()).hexdigest()
+        known: dict[str, PoolRecord] = {}
+        if cached.searched == searched and await self._is_canonical(
+            cached.searched_to, cached.searched_hash, head
+        ):
+            known, first = cached.pools, cached.searched_to + 1
+            self.refused |= cached.refused
+        found, refused = await find_pools(
+            self._node,
+            venues,
+            first,
+            head,
+            tokens=tokens,
+            known=known.keys() | self.refused.keys(),
+            progress=lambda done, total, pools: self._progress("factory blocks", done, total),
+        )
+        self.refused |= refused
+        pools = list((known | {pool.key: pool for pool in found}).values())
+        if self._cache is not None:
+            self._quietly(lambda cache: cache.put_search(searched, head.number, head.hash, pools))
+        return pools
+
+    async def _current(
+        self, pools: Sequence[PoolRecord], head: BlockRef, cached: Cached
+    ) -> dict[str, PoolState]:
+        """Cached states that still hold at `head`: of families whose logs tell all, untouched since."""
+        held = {
+            pool.key: cached.states[pool.key]
+            for pool in pools
+            if pool.key in cached.states
+            and cached.states[pool.key].state.pool == pool
+            and pool.protocol not in READ_AGAIN
+            and pool.protocol not in SILENT
+            and all(token in cached.tokens or token == ZERO_ADDRESS for token in pool.tokens)
+            and head.number - cached.states[pool.key].block <= _MAX_REPLAY_BLOCKS
+        }
+        blocks = {(one.block, one.hash) for one in held.values()}
+        canonical = {each for each in blocks if await self._is_canonical(*each, head)}
+        held = {key: one for key, one in held.items() if (one.block, one.hash) in canonical}
+        if not held:
+            return {}
+        emitters: dict[str, dict[str, list[str]]] = {}
+        for key, one in held.items():
+            contract, word = hub_of(one.state.pool) or (one.state.pool.address, "")
+            emitters.setdefault(contract, {}).setdefault(word, []).append(key)
+        first = min(one.block for one in held.values()) + 1
+        touched = await touched_since(self._node, emitters, first, head.number)
+        return {key: one.state for key, one in held.items() if key not in touched}
+
+    async def _is_canonical(self, number: int, block_hash: str, head: BlockRef) -> bool:
+        if not 0 <= number <= head.number:
+            return False
+        raw = await self._node.request("eth_getBlockByNumber", [hex(number), False])
+        return isinstance(raw, dict) and raw.get("hash") == block_hash
+
+    async def _note_created(self, market: Market, raw: RawBlock) -> None:
+        """Pools the block's logs announce, known or newly asked for, wait in `unread`."""
+        created = decode_creations(raw.logs, self.venues)
+        self.refused |= dict(created.refused)
+        reading = Reading(self._node, raw.block, self.venues)
+        sightings = [one for one in created.sightings if one.address]
+        for venue in {one.venue for one in created.sightings if not one.address}:
+            known = market.pool_row.keys() | self.unread.keys() | self.refused.keys()
+            sightings += [one for one in await list_pools(reading, venue) if one.address not in known]
+        records = created.pools + (await identify(reading, sightings) if sightings else [])
+        self.refused |= reading.refused
+        tradable = self._tradable()
+        for pool in records:
+            if tradable is None or (tradable | {ZERO_ADDRESS}).issuperset(pool.tokens):
+                self.unread[pool.key] = pool
+
+    def _note_read(self, reading: Bootstrap) -> None:
+        for state in reading.pools:
+            self.refused.pop(state.pool.key, None)
+        self.refused |= reading.refused
+
     def _tradable(self) -> set[str] | None:
         """Tokens a pool may consist of; None when any may be traded."""
         if self._settings.risk.token_policy == "any":
             return None
         return {*self._settings.risk.allowed_tokens, *self._settings.market.base_tokens}
+
+    def _recall(self) -> Cached:
+        found = Cached()
+        if self._cache is not None:
+            try:
+                found = self._cache.load()
+            except (sqlite3.Error, ValueError):
+                self._cache = None
+        return found
+
+    def _keep(self, block: BlockRef, states: Sequence[PoolState], tokens: Sequence[Token]) -> None:
+        self._quietly(lambda cache: cache.put(block.number, block.hash, states, tokens))
+
+    def _confirm(self, head: BlockRef, keys: Sequence[str]) -> None:
+        self._quietly(lambda cache: cache.confirm(keys, head.number, head.hash))
+        self._quietly(lambda cache: cache.put_refused(self.refused))
+
+    def _quietly(self, write: Callable[[PoolCache], None]) -> None:
+        """A cache that cannot be written is done without."""
+        if self._cache is not None:
+            try:
+                write(self._cache)
+            except sqlite3.Error:
+                self._cache = None

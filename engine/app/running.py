@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +40,7 @@ from engine.domain.events import (
     VenueHalted,
 )
 from engine.domain.execution import Pinned
+from engine.storage.pool_cache import PoolCache, cache_path
 from engine.telemetry.telemetry import Telemetry
 
 _FACTS = (
@@ -166,10 +167,26 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
             bars = Bars(run.logger)
             with bars:
                 opening = open_session(
-                    settings, key=key, publish=publish, observe=bars.observe, progress=bars.tell
+                    settings,
+                    key=key,
+                    publish=publish,
+                    observe=bars.observe,
+                    progress=bars.tell,
+                    cache=stack.enter_context(open_cache(settings)),
                 )
                 session = await stack.enter_async_context(opening)
             await _follow(run, session, records, telemetry)
+
+
+@contextmanager
+def open_cache(settings: Settings) -> Iterator[PoolCache]:
+    """The pools of earlier runs, in the storage directory."""
+    chain_id = settings.chain.chain_id
+    cache = PoolCache(cache_path(settings.storage.directory, chain_id), chain_id)
+    try:
+        yield cache
+    finally:
+        cache.close()
 
 
 class Bars:

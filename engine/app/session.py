@@ -50,6 +50,7 @@ from engine.market.market import Market
 from engine.pipeline import Line, Pipeline
 from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
+from engine.storage.pool_cache import PoolCache
 
 _OPERATOR = View.of("OPERATOR()", "address")
 _PINNED = tuple(
@@ -188,6 +189,7 @@ class Session:
         """Stop what runs beside the line."""
         if self.tripwire is not None:
             await self.tripwire.close()
+            self.feed.save(self.market)
 
     async def _resynchronise(self, reason: str) -> None:
         self.observe("resync", {"reason": reason})
@@ -271,8 +273,10 @@ async def open_session(
     publish: Callable[[Fact], None] = lambda fact: None,
     observe: Callable[[str, dict[str, Any]], None] = lambda fact, values: None,
     progress: Progress = silent,
+    cache: PoolCache | None = None,
 ) -> AsyncIterator[Session]:
-    """A session ready to `follow`. Without a `key` nothing can be sent (paper mode).
+    """A session ready to `follow`. Without a `key` nothing can be sent (paper mode). A `cache` spares reading
+    again what did not change since an earlier session.
 
     Raises ConfigError for a node of another chain, DeploymentError for contracts that are not what the
     manifests record, NodeUnreachable for a dead node, ExecutionError for a foreign use of the key.
@@ -308,7 +312,7 @@ async def open_session(
             guard or Guard(),
             heard,
             observe,
-            MarketFeed(node, settings, progress),
+            MarketFeed(node, settings, progress, cache),
             make_bidder(settings),
             activity,
             pinned,

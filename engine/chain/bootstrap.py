@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eth_utils import keccak
 
@@ -18,6 +18,7 @@ from engine.domain.ports import Node
 from engine.domain.provenance import is_genuine
 
 _POOLS_PER_BATCH = 200
+Keep = Callable[[Sequence[PoolState], Sequence[Token]], None]
 NATIVE = Token(ZERO_ADDRESS, "ETH", 18)
 
 
@@ -30,6 +31,7 @@ async def bootstrap(
     progress: Progress = lambda what, done, total: None,
     partial: PartialState | None = None,
     trade_time: int | None = None,
+    keep: Keep = lambda states, tokens: None,
 ) -> Bootstrap:
     """Read tokens and pool state at `block`; `partial` says what the node does not hold.
 
@@ -37,8 +39,8 @@ async def bootstrap(
     have put it or its factory does not know it, its code is missing or not the venue's, a token's metadata is
     unfit, or its own calls fail or contradict themselves. `trade_time`, in seconds, is when the states are to
     be traded on (by default, the block's own time): amplifications that move are taken as of then.
-    `progress(what, done, total)` counts tokens, pools and tick words. Raises NodeError when the node fails or
-    no longer holds the block.
+    `keep(states, tokens)` gets what was read as soon as it was. `progress(what, done, total)` counts tokens,
+    pools and tick words. Raises NodeError when the node fails or no longer holds the block.
     """
     partial = partial or PartialState()
     reading = Reading(node, block, venues, trade_time=trade_time, progress=progress, partial=partial)
@@ -58,7 +60,9 @@ async def bootstrap(
         pools, {pool.key: unfit[token] for pool in pools for token in pool.tokens if token in unfit}
     )
     for part in chunks(len(pools), _POOLS_PER_BATCH):
-        await read_states(reading, [pools[at] for at in part])
+        batch = [pools[at] for at in part]
+        await read_states(reading, batch)
+        keep([reading.states[pool.key] for pool in batch if pool.key in reading.states], tokens)
         progress("pools", part.stop, len(pools))
     await require_canonical(node, block)
     states = tuple(reading.states[pool.key] for pool in pools if pool.key in reading.states)

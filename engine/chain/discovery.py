@@ -51,17 +51,18 @@ async def find_pools(
     block: BlockRef,
     *,
     tokens: Collection[str] | None = None,
-    listed: Iterable[Sighting] = (),
+    known: Collection[str] = (),
     progress: Progress = lambda done, total, found: None,
 ) -> tuple[list[PoolRecord], dict[str, str]]:
-    """Every pool of the venues, and of `listed` ones, whose tokens are all among `tokens` where given; and by
-    address why others were refused. Raises NodeError as `discover` does."""
+    """Every pool of the venues whose tokens are all among `tokens` where given; and by address why others
+    were refused. What the venues' own lists say of `known` addresses is passed over. Raises NodeError as
+    `discover` does."""
     created = await discover(node, venues, from_block, block, tokens=tokens, progress=progress)
     reading = Reading(node, block, venues)
     reading.refused |= dict(created.refused)
-    sightings = [*created.sightings, *listed]
+    sightings = list(created.sightings)
     for venue in venues:
-        sightings += await list_pools(reading, venue)
+        sightings += [one for one in await list_pools(reading, venue) if one.address not in known]
     records = created.pools + await identify(reading, _each_once(sightings))
     wanted = None if tokens is None else {*tokens, ZERO_ADDRESS}
     unique = {pool.key: pool for pool in records if wanted is None or wanted.issuperset(pool.tokens)}

@@ -13,7 +13,7 @@ from engine.domain.market import PoolRecord, Protocol
 from engine.domain.pool_state import PoolState, V3PoolState, V4PoolState
 
 # What no log of the pool tells: fees that a factory or hook decides, rates, ramps, what a vault earns.
-_SILENT: dict[Protocol, frozenset[str]] = {
+SILENT: dict[Protocol, frozenset[str]] = {
     Protocol.SLIPSTREAM: frozenset({"fees"}),
     Protocol.ALGEBRA: frozenset({"fees"}),
     Protocol.SOLIDLY: frozenset({"fee"}),
@@ -49,7 +49,7 @@ def differences(ours: PoolState, theirs: PoolState, *, ticks: bool = True) -> tu
 
 def is_drift(pool: PoolRecord, changed: Sequence[str]) -> bool:
     """Whether the pool's logs would not have told of a change of any of these fields."""
-    return set(changed) <= _SILENT.get(pool.protocol, frozenset())
+    return set(changed) <= SILENT.get(pool.protocol, frozenset())
 
 
 def _comparable(state: PoolState, ticks: bool) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +27,10 @@ from engine.chain.registry import read_registry
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
 from engine.domain.errors import ConfigError, RoundtripError
+from engine.storage.pool_cache import refusals
 
 _OLD_HEAD_S = 60
+_REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,13 @@ def _storage(settings: Settings) -> list[Finding]:
             raise ConfigError(f"{existing} cannot be written: choose another storage.directory")
         return str(directory)
 
-    return [_examine("storage", writable)]
+    def refused() -> str:
+        # The reasons without the addresses in them, so that alike ones are counted together.
+        reasons = Counter(re.sub(r"0x[0-9a-f]{40}", "…", why) for why in refusals(directory).values())
+        named = "; ".join(f"{count} because {why}" for why, count in reasons.most_common(_REASONS_SHOWN))
+        return f"{reasons.total()} not traded" + (f": {named}" if named else "")
+
+    return [_examine("storage", writable), _examine("refused pools and tokens", refused)]
 
 
 async def _chain(settings: Settings) -> list[Finding]:

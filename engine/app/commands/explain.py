@@ -8,22 +8,41 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from engine.app.commands.ledger import ConfigOption, DirectoryOption, JsonOption, open_ledger
+from engine.app.commands.ledger import (
+    ConfigOption,
+    DirectoryOption,
+    JsonOption,
+    open_ledger,
+    storage_directory,
+)
 from engine.app.output import print_json, say
 from engine.domain.errors import UsageError
+from engine.storage.pool_cache import refusals
 
 
 def explain(
     identifier: Annotated[
-        str, typer.Argument(metavar="ID", help="An opportunity's or execution's id, or a transaction hash.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An opportunity's or execution's id, a transaction hash, a pool.",
+        ),
     ],
     config: ConfigOption = None,
     directory: DirectoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why an opportunity was executed or refused: its cycle, every check's numbers, and its outcome."""
+    """Say why an opportunity was executed or refused: its cycle, every check's numbers, and its outcome; or
+    why a pool or token is not traded."""
     if not re.fullmatch(r"(0x)?[0-9a-fA-F]{16,64}", identifier):
         raise UsageError(f"{identifier!r} is not an id: give the 16 hex digits that `ledger show` prints")
+    why = refusals(storage_directory(config, directory)).get(identifier.lower())
+    if why is not None:
+        if as_json:
+            print_json({"refused": identifier.lower(), "reason": why})
+        else:
+            say(f"{identifier} is not traded: {escape(why)}")
+        return
     with open_ledger(config, directory) as ledger:
         found = ledger.explain(identifier)
     if found is None:
