@@ -30,6 +30,7 @@ from engine.market.snapshot_pools import Common, read_state
 _MAX_SYMBOL = 32
 _MAX_DECIMALS = 36
 _MAX_NAME = 64
+_MAX_UNKNOWN = 1_000  # names of unknown protocols that are told apart
 _HEADER = ("version", "chain_id", "block", "tokens")
 
 
@@ -231,7 +232,8 @@ def _common(market: Market, pool: Any, skipped: Counter[str]) -> Common | None:
     try:
         protocol = Protocol(name)
     except ValueError:
-        skipped[name[:_MAX_NAME]] += 1
+        known = name[:_MAX_NAME]
+        skipped[known if known in skipped or len(skipped) < _MAX_UNKNOWN else "others"] += 1
         return None
     where = address(pool.get("address"), "address")
     tokens = tuple(address(token, "a token") for token in list_of(pool, "tokens"))

@@ -258,6 +258,18 @@ def test_one_element_may_not_fill_the_memory(tmp_path: Path) -> None:
         load(path)
 
 
+def test_unknown_protocols_are_counted_and_their_names_bounded(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"version": 1, "chain_id": 1, "tokens": []}
+    content["block"] = {"number": 1, "hash": "0x" + "01" * 32, "timestamp": 1}
+    content["pools"] = [{"protocol": f"p{n % 3000}" + "x" * 200} for n in range(6_000)]
+    (tmp_path / "m.json").write_text(json.dumps(content))
+    _, report = load(tmp_path / "m.json")
+    assert report.pools == 0
+    assert sum(report.skipped_protocols.values()) == 6_000
+    assert len(report.skipped_protocols) <= 1_001
+    assert max(map(len, report.skipped_protocols)) <= 64
+
+
 def test_members_come_in_any_order(tmp_path: Path) -> None:
     market, chosen = everything("curve-3pool-susd")
     save(market, tmp_path / "m.json")
