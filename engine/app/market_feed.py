@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.app.loading import load
 from engine.app.settings import Settings
@@ -29,6 +29,8 @@ _MAX_REREADS_PER_BLOCK = 20
 # Past so many blocks, reading every pool again is quicker than asking what changed.
 _MAX_REPLAY_BLOCKS = 2_000
 _MAX_SAVED_AT_END = 20_000
+# A factory that makes fake pools without end must not fill the memory with reasons.
+MAX_REFUSED = 50_000
 
 
 class MarketFeed:
@@ -102,7 +104,7 @@ class MarketFeed:
             )
         except NodeError:
             return ()
-        self.refused |= refused
+        self._refuse(refused)
         return tuple(states.values())
 
     def trade_time(self, block: BlockRef) -> int:
@@ -127,7 +129,7 @@ class MarketFeed:
             cached.searched_to, cached.searched_hash, head
         ):
             known, first = cached.pools, cached.searched_to + 1
-            self.refused |= cached.refused
+            self._refuse(cached.refused)
         found, refused = await find_pools(
             self._node,
             venues,
@@ -137,7 +139,7 @@ class MarketFeed:
             known=known.keys() | self.refused.keys(),
             progress=lambda done, total, pools: self._progress("factory blocks", done, total),
         )
-        self.refused |= refused
+        self._refuse(refused)
         pools = list((known | {pool.key: pool for pool in found}).values())
         if self._cache is not None:
             self._quietly(lambda cache: cache.put_search(searched, head.number, head.hash, pools))
@@ -179,14 +181,14 @@ class MarketFeed:
     async def _note_created(self, market: Market, raw: RawBlock) -> None:
         """Pools the block's logs announce, known or newly asked for, wait in `unread`."""
         created = decode_creations(raw.logs, self.venues)
-        self.refused |= dict(created.refused)
+        self._refuse(dict(created.refused))
         reading = Reading(self._node, raw.block, self.venues)
         sightings = [one for one in created.sightings if one.address]
         for venue in {one.venue for one in created.sightings if not one.address}:
             known = market.pool_row.keys() | self.unread.keys() | self.refused.keys()
             sightings += [one for one in await list_pools(reading, venue) if one.address not in known]
         records = created.pools + (await identify(reading, sightings) if sightings else [])
-        self.refused |= reading.refused
+        self._refuse(reading.refused)
         tradable = self._tradable()
         for pool in records:
             if tradable is None or (tradable | {ZERO_ADDRESS}).issuperset(pool.tokens):
@@ -195,7 +197,12 @@ class MarketFeed:
     def _note_read(self, reading: Bootstrap) -> None:
         for state in reading.pools:
             self.refused.pop(state.pool.key, None)
-        self.refused |= reading.refused
+        self._refuse(reading.refused)
+
+    def _refuse(self, reasons: Mapping[str, str]) -> None:
+        for key, reason in reasons.items():
+            if key in self.refused or len(self.refused) < MAX_REFUSED:
+                self.refused[key] = reason
 
     def _tradable(self) -> set[str] | None:
         """Tokens a pool may consist of; None when any may be traded."""

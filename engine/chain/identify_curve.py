@@ -32,11 +32,9 @@ _MARKS = (_NG_ONLY, _A_PRECISE, _GET_BALANCES[0], _BASE_POOL, _NG_BASE_POOL, _OF
 
 _VERSION = View.of("version()", "string")
 _PRECISIONS = tuple(View.of("precisions()", f"uint256[{n}]") for n in (2, 3))
-_TWOCRYPTO = {
-    "v2.0.0": CryptoSwapVariant.TWOCRYPTO_20,
-    "v2.1.0": CryptoSwapVariant.TWOCRYPTO_21,
-}
-_TRICRYPTO_VERSIONS = ("v2.0.0",)
+# The third number and letters after it stand for builds with the same arithmetic.
+_TWOCRYPTO = {"v2.0": CryptoSwapVariant.TWOCRYPTO_20, "v2.1": CryptoSwapVariant.TWOCRYPTO_21}
+_TRICRYPTO = {"v2.0": CryptoSwapVariant.TRICRYPTO}
 
 
 async def curve_stable(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRecord]:
@@ -101,9 +99,7 @@ async def curve_crypto(reading: Reading, sighted: Sequence[Sighted]) -> list[Poo
 
 
 def _crypto_variant(coins: int, version: str) -> CryptoSwapVariant | None:
-    if coins == 2:
-        return _TWOCRYPTO.get(version)
-    return CryptoSwapVariant.TRICRYPTO if version in _TRICRYPTO_VERSIONS else None
+    return (_TWOCRYPTO if coins == 2 else _TRICRYPTO).get(version[:4])
 
 
 async def _coins(reading: Reading, sighted: Sequence[Sighted], view: View) -> dict[str, tuple[str, ...]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fault_proxy import FaultProxy
 from local_dex import LocalDex
 
+from engine.app import market_feed
 from engine.app.market_feed import MarketFeed
 from engine.app.settings import build_settings
 from engine.chain.changes import touched_since
@@ -16,7 +18,7 @@ from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
 from engine.domain.errors import NodeError
 from engine.market.market import Market
-from engine.storage.pool_cache import PoolCache
+from engine.storage.pool_cache import PoolCache, refusals
 
 
 class Starts:
@@ -132,3 +134,20 @@ async def test_a_cap_on_logs_is_worked_around(starts: Starts) -> None:
         starts.proxy.log_cap = 0
         with pytest.raises(NodeError, match="more than 0"):
             await touched_since(node, emitters, first, last)
+
+
+async def test_pools_of_unknown_code_are_left_out_with_a_reason_and_within_bounds(
+    starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A factory whose pools run other code than the registry says may make as many as it likes."""
+    dex = starts.dex
+    dex.venues = [replace(venue, init_code_hash="0x" + "ee" * 32) for venue in dex.venues]
+    feed, market = await starts.start()
+    assert market.pool_count == 0
+    assert set(feed.refused) == {dex.pair, *dex.pools}
+    assert all("not at the address" in reason for reason in feed.refused.values())
+    assert refusals(starts.path.parent) == feed.refused
+    starts.path.unlink()
+    monkeypatch.setattr(market_feed, "MAX_REFUSED", 2)
+    feed, _ = await starts.start()
+    assert len(feed.refused) == 2

@@ -18,6 +18,7 @@ from engine.domain.pool_state import CurveCryptoPoolState, CurveStablePoolState
 
 _BALANCE = View.of("balances(uint256)", "uint256")
 _BALANCE_INT128 = View.of("balances(int128)", "uint256")
+_BALANCE_OF = View.of("balanceOf(address)", "uint256")
 _DECIMALS = View.of("decimals()", "uint8")
 _STORED_RATES = View.of("stored_rates()", "uint256[]")
 _VIRTUAL_PRICE = View.of("get_virtual_price()", "uint256")
@@ -56,6 +57,7 @@ _CRYPTO = (
 async def read_curve_stable(reading: Reading, pools: Sequence[PoolRecord]) -> None:
     """Balances, rates, amplification and fees of StableSwap pools."""
     balances = await _balances(reading, pools)
+    await _refuse_liars(reading, pools, balances)
     fees = await reading.of_each(pools, _FEE, _ADMIN_FEE)
     ramps = await _ramps(reading, pools)
     rates = await _rates(reading, pools)
@@ -75,6 +77,7 @@ async def read_curve_stable(reading: Reading, pools: Sequence[PoolRecord]) -> No
 async def read_curve_crypto(reading: Reading, pools: Sequence[PoolRecord]) -> None:
     """Balances, D, price scale, fees, and A and gamma as of the block to trade in."""
     balances = await _balances(reading, pools)
+    await _refuse_liars(reading, pools, balances)
     scales = await _price_scales(reading, pools)
     for pool, answers in zip(pools, await reading.of_each(pools, *_CRYPTO), strict=True):
         if any(answer is None for answer in answers) or pool.key not in balances or pool.key not in scales:
@@ -108,6 +111,19 @@ async def _balances(reading: Reading, pools: Sequence[PoolRecord]) -> dict[str, 
         for coin in range(len(pool.tokens))
     ]
     return _by_pool(pools, await reading.values(asks))
+
+
+async def _refuse_liars(
+    reading: Reading, pools: Sequence[PoolRecord], balances: dict[str, tuple[int, ...]]
+) -> None:
+    """A pool that claims more of a coin than it holds cannot pay: what it says of itself is worth nothing."""
+    asks = [Ask(pool, _BALANCE_OF, (pool.address,), to=token) for pool in pools for token in pool.tokens]
+    held = _by_pool(pools, await reading.values(asks))
+    for pool in reading.fit(pools):
+        if pool.key in balances and any(
+            have < claimed for have, claimed in zip(held[pool.key], balances[pool.key], strict=True)
+        ):
+            reading.refuse(pool, "it claims balances that it does not hold")
 
 
 async def _ramps(reading: Reading, pools: Sequence[PoolRecord]) -> dict[str, tuple[int, int, int, int]]:
