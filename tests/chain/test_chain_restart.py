@@ -55,7 +55,7 @@ class Starts:
 @pytest.fixture
 def starts(local_dex: LocalDex, tmp_path: Path) -> Iterator[Starts]:
     with FaultProxy(local_dex.node.http) as proxy:
-        yield Starts(local_dex, proxy, tmp_path / "pools.sqlite")
+        yield Starts(local_dex, proxy, tmp_path / "pools-31337.sqlite")
 
 
 async def test_a_restart_reads_only_what_changed(starts: Starts) -> None:
