@@ -339,9 +339,9 @@ def unpack(record: PoolRecord, words: Words) -> states.PoolState:
     return states.WethPoolState(record, *vaults.unpack_weth(words))
 
 
-def is_ramping(words: Words, kind: int, timestamp: int) -> bool:
-    """Whether a pool's prices move with time alone after `timestamp`."""
-    return kind in _RAMPED and bool(words[4] != words[5] and words[7] > timestamp)
+def ramp_end(words: Words, kind: int) -> int:
+    """The timestamp until which a pool's prices move with time alone; 0 for a pool at rest."""
+    return int(words[7]) if kind in _RAMPED and words[4] != words[5] else 0
 
 
 def _details(record: PoolRecord, kind: type[D]) -> D:

@@ -24,7 +24,7 @@ from engine.domain.market import BlockRef, PoolRecord, Token
 from engine.domain.pool_details import AlgebraDetails, CamelotDetails, UniswapV4Details
 from engine.domain.pool_state import PoolState, V3PoolState
 from engine.market import undo
-from engine.market.families import check_record, is_ramping, kind_of, rules_of, untradable
+from engine.market.families import check_record, kind_of, ramp_end, rules_of, untradable
 from engine.market.hubs import hub_of
 from engine.market.readings import Ticks, state_of, tracked_spacing, write_state, write_v2
 from engine.market.tables import PoolTables
@@ -58,7 +58,7 @@ class Market:
         self.tables = PoolTables()
         self._undo: deque[undo.UndoEntry] = deque(maxlen=max_undo)
         self._state_faults: set[int] = set()
-        self._ramping: set[int] = set()
+        self._ramp_end: dict[int, int] = {}
 
     @property
     def arrays(self) -> PoolArrays:
@@ -188,12 +188,16 @@ class Market:
 
     def _note_ramp(self, first: int) -> None:
         tables = self.tables
-        if tables.word_count[first] and is_ramping(
-            tables.read_words(first), int(tables.family[first]), int(tables.clock[0])
-        ):
-            self._ramping.add(first)
+        end = ramp_end(tables.read_words(first), int(tables.family[first])) if tables.word_count[first] else 0
+        if end:
+            self._ramp_end[first] = end
         else:
-            self._ramping.discard(first)
+            self._ramp_end.pop(first, None)
+
+    def _moving_rows(self, since: int) -> list[int]:
+        """Rows whose prices moved with time alone after the timestamp `since`."""
+        moving = (first for first, end in self._ramp_end.items() if end > since)
+        return [row for first in moving for row in self.rows_of(first)]
 
     def quarantine(self, row: int, reason: str) -> None:
         """Hide the pool from search and quotes; the first reason stays."""
@@ -219,8 +223,6 @@ class Market:
         """Say which block the readings so far are of; forgets all undo."""
         self._set_head(block)
         self._undo.clear()
-        for row in [row for row in self.pool_row.values() if self.tables.word_count[row]]:
-            self._note_ramp(row)
 
     def _set_head(self, block: BlockRef) -> None:
         self.head = block
@@ -264,7 +266,7 @@ class Market:
             self._take_reading(row, reading)
         for row in awaited:
             self._fault(row, f"touched in block {block.number} and not read again")
-        moved = [row for first in self._ramping for row in self.rows_of(first)]
+        moved = self._moving_rows(head.timestamp + self.block_interval)
         rows = np.union1d(entry.rows, np.array(moved, np.int32)).astype(np.int32)
         return rows[self.tables.stale[rows] == 0]
 
@@ -318,9 +320,12 @@ class Market:
             entry = self._undo.pop()
             undo.restore(self.tables, entry)
             changed.append(entry.rows)
+            for row in entry.words:
+                self._note_ramp(row)
             for row in sorted(entry.read_rows):
                 self._fault(row, _REWOUND)
             self._set_head(entry.before)
+        changed.append(np.array(self._moving_rows(int(self.tables.clock[0])), np.int32))
         return np.unique(np.concatenate(changed)).astype(np.int32)
 
     def _quarantine_refused(

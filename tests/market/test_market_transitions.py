@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 from family_model import PoolModel, log, models, word
-from golden_pools import MANAGER, VAULT
+from golden_pools import MANAGER, VAULT, recorded_pools
 from market_model import GENESIS, child
 
+from engine.amm.quote import quote_exact_in
 from engine.chain import events
 from engine.chain.logs import STATE_TOPICS, decode
 from engine.chain.wire import topic
@@ -209,3 +210,60 @@ def test_transfers_touch_only_where_tokens_are_made_or_burnt() -> None:
     # A vault's log about a pool we do not follow touches none.
     stranger = log(VAULT, [topic("Swap(bytes32,address,address,uint256,uint256)"), "0x" + word(1)], 1)
     assert decode([stranger], market.pool_row, market.pools, market.hubs).touched == frozenset()
+
+
+def test_prices_that_move_with_time_alone_count_as_changed() -> None:
+    [(_, swaps)] = [pool for pool in recorded_pools("curve-stableswap-ng") if pool[0] == "ramp"]
+    state = replace(swaps[0].state, ramp=(10_000, 40_000, GENESIS.timestamp, GENESIS.timestamp + 30))
+    pool = PoolModel([state], 0)
+    market = market_of([pool])
+    rows = list(market.rows_of(0))
+    quotes = []
+    block = GENESIS
+    for step in range(4):
+        quotes.append(quote_exact_in(market.arrays, 0, True, 10**12))
+        block = child(block)
+        changed = market.apply(block, decode([], {}).events).tolist()
+        assert changed == (rows if step < 3 else []), step
+        assert int(market.arrays.clock[0]) == block.timestamp
+    quotes.append(quote_exact_in(market.arrays, 0, True, 10**12))
+    assert quotes[0] < quotes[1] < quotes[2] < quotes[3] == quotes[4]
+    assert market.rewind(GENESIS.hash).tolist() == rows
+    assert quote_exact_in(market.arrays, 0, True, 10**12) == quotes[0]
+
+
+def test_no_log_whatever_its_shape_stops_a_block() -> None:
+    rng = random.Random("hostile logs")
+    pools = models()
+    market = market_of(pools)
+    names = [*STATE_TOPICS, events.TRANSFER, events.APPROVAL, "0x" + word(77)]
+    places = [pool.state.pool.address for pool in pools] + list(market.hubs) + ["0x" + "99" * 20]
+    keys = ["0x" + key[2:].rjust(64, "0") for key in market.pool_row] + ["0x" + word(0), "0x", "junk"]
+    extremes = [0, 1, -1, 1 << 255, (1 << 256) - 1, 1 << 128, 887_273, -887_273, 1 << 96, 60, 1 << 24]
+    seen = 0
+    for step in range(150):
+        logs = []
+        for _ in range(rng.randint(1, 12)):
+            topics = [rng.choice(names)] + [
+                rng.choice([*keys, None, "0x" + word(rng.choice(extremes))])  # type: ignore[list-item]
+                for _ in range(rng.randint(0, 4))
+            ]
+            entry = log(rng.choice(places), topics, *(rng.choice(extremes) for _ in range(rng.randint(0, 9))))
+            if rng.random() < 0.1:
+                entry["data"] = rng.choice([None, "0x", "0x1", "zz", "0x" + "00" * 100_000, 5])
+            if rng.random() < 0.05:
+                entry["topics"] = rng.choice([None, [], [None], "0x", [5]])
+            if rng.random() < 0.05:
+                entry["address"] = rng.choice([None, 5, "", "0x"])
+            logs.append(entry)
+        decoded = decode(logs, market.pool_row, market.pools, market.hubs)
+        for row, reason in decoded.hostile:
+            assert len(reason) < 200
+            market.quarantine(row, reason)
+            seen += 1
+        read = [pool.state for pool in pools if market.pool_row[pool.state.pool.key] in decoded.touched]
+        market.apply(child(market.head, step), decoded.events, read, decoded.touched)
+    assert seen >= 20
+    # Pools that nobody spoke ill of are where they were, or where honest-looking logs took them.
+    assert all(len(reason) < 200 for reason in market.quarantined.values())
+    market.rewind(market._undo[0].before.hash)
