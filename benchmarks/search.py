@@ -1,4 +1,4 @@
-"""Enumerate, screen, size and verify every cycle of a graph of 5,757 V2 pools."""
+"""Find, size and verify every profitable cycle of a graph of 5,757 V2 pools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import Contender, Result, Timing, Unmeasurable, compared, main, race
-from benchmarks.peers import degenbot
+from benchmarks.peers import degenbot, degenbot_paths
 from benchmarks.plain_search import PlainGraph, solve
 from engine.amm.constant_product import PIPS
 from engine.amm.layout import limbs_to_ints
@@ -160,12 +160,25 @@ class Optima:
         return compared("search_optimum", work, "us", timings, **extra)
 
 
+def _compare_paths(searches: Searches, full: dict[str, Timing], changed: dict[str, Timing]) -> dict[str, Any]:
+    """Add degenbot's compiled solver to both races where its environment has been made."""
+    if not degenbot_paths.is_installed():
+        how = "not installed (python -m benchmarks.peers.degenbot_paths)"
+        return {"absent": {degenbot_paths.NAME: how}}
+    paths = [
+        [[edge[0] for edge in cycle] for cycle in some] for some in (searches.plain_cycles, searches.through)
+    ]
+    (whole, profit), (part, _) = degenbot_paths.solve_all(searches.pools, paths, ROUNDS)
+    full[degenbot_paths.NAME], changed[degenbot_paths.NAME] = whole, part
+    return {"degenbot_total_profit": profit}
+
+
 def measure() -> list[Result]:
-    """Building the index, a full search, and a search after a block. Raises Unmeasurable."""
+    """The screen, a full search, and a search after a block. Raises Unmeasurable."""
     market, _ = load(snapshot_path())
     searches = Searches(market)
     totals = searches.check()
-    enumerate_all = race(
+    screened = race(
         [
             Contender("roundtrip", searches.candidates),
             Contender("plain integers", lambda: searches.graph.cycles(0)),
@@ -173,7 +186,7 @@ def measure() -> list[Result]:
         ROUNDS,
     )
     full = race(
-        [Contender("roundtrip", searches.full), Contender("plain integers", searches.plain_full)], ROUNDS
+        [Contender("roundtrip", searches.full), Contender("plain integers", searches.plain_full)], 3 * ROUNDS
     )
     changed = race(
         [
@@ -182,12 +195,13 @@ def measure() -> list[Result]:
         ],
         3 * ROUNDS,
     )
+    extra = _compare_paths(searches, full, changed)
     graph = f"{len(searches.pools):,} V2 pools, {CYCLES:,} directed cycles of 2 and 3 hops"
     return [
         Optima(searches).race(),
-        compared("search_enumerate", f"index every cycle of {graph}", "ms", enumerate_all),
+        compared("search_screen", f"find every cycle that may pay among {graph}", "ms", screened),
         compared(
-            "search_full", f"screen, size, verify and rank every cycle of {graph}", "ms", full, **totals
+            "search_full", f"find, size and verify every cycle of {graph}", "ms", full, **totals, **extra
         ),
         compared(
             "search_changed",

@@ -27,7 +27,7 @@ _SLACK = 1e-9
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _est_net_nb(arena_net, place):
+def est_net_nb(arena_net, place):
     """liquidityNet as a float64."""
     low, high = arena_net[place, 0], arena_net[place, 1]
     if high & _SIGN:
@@ -54,13 +54,13 @@ def _most_liquidity_nb(pools, row, d):
             high = middle
     if d == 1:
         for place in range(low, first + count):
-            liquidity += _est_net_nb(nets, place)
+            liquidity += est_net_nb(nets, place)
             far = max(far, liquidity)
             if ticks[place] <= tick + reach:
                 near = far
     else:
         for place in range(low - 1, first - 1, -1):
-            liquidity -= _est_net_nb(nets, place)
+            liquidity -= est_net_nb(nets, place)
             far = max(far, liquidity)
             if ticks[place] >= tick - reach:
                 near = far
@@ -68,16 +68,11 @@ def _most_liquidity_nb(pools, row, d):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def bends_nb(pools, row, d, rate):
-    """(c for prices near, c for all) of a directed edge whose rate is `rate`; the sold token's virtual
-    reserve is sqrt(kept / rate) times the liquidity."""
-    kind = pools.kind[row]
+def _other_bends_nb(pools, row, d, rate):
+    """(c for prices near, c for all) of a directed edge, not V2, whose rate is `rate`; the sold token's
+    virtual reserve is sqrt(kept / rate) times the liquidity."""
     kept = 1.0 - np.float64(pools.fee_pips[row, d]) * 1e-6
-    if kind == KIND_V2:
-        reserve = np.float64(pools.reserves[row, d, 0]) + np.float64(pools.reserves[row, d, 1]) * _LIMB
-        bend = kept / reserve if reserve > 0.0 else 0.0
-        return bend, bend
-    if kind == KIND_V3 and rate > 0.0 and kept > 0.0:
+    if pools.kind[row] == KIND_V3 and rate > 0.0 and kept > 0.0:
         near, far = _most_liquidity_nb(pools, row, d)
         per_liquidity = kept * math.sqrt(rate / kept)
         near = per_liquidity / near if near > 0.0 else 0.0
@@ -89,12 +84,18 @@ def bends_nb(pools, row, d, rate):
 @njit(nogil=True, cache=True, error_model="numpy")
 def update_bends_nb(pools, pair_of, place, slot_rate, rows, bends):
     """Set `bends` f64[2P, 2] of the directed edges of these pool rows."""
+    kind, reserves, fee_pips = pools.kind, pools.reserves, pools.fee_pips
     for row in rows:
         if pair_of[row] < 0:
             continue
         for d in range(2):
             edge = 2 * row + d
-            bends[edge, 0], bends[edge, 1] = bends_nb(pools, row, d, slot_rate[place[edge]])
+            if kind[row] == KIND_V2:
+                reserve = np.float64(reserves[row, d, 0]) + np.float64(reserves[row, d, 1]) * _LIMB
+                kept = 1.0 - np.float64(fee_pips[row, d]) * 1e-6
+                bends[edge, 0] = bends[edge, 1] = kept / reserve if reserve > 0.0 else 0.0
+            else:
+                bends[edge, 0], bends[edge, 1] = _other_bends_nb(pools, row, d, slot_rate[place[edge]])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

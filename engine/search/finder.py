@@ -65,6 +65,8 @@ class Finder:
         self._max_input = dict(max_input or {})
         self._caps = np.zeros((0, 2), np.uint64)
         self._note_pools()
+        # Nothing to solve yet, but from here on the kernels are loaded.
+        self._load_kernels()
 
     @property
     def candidates_count(self) -> int:
@@ -123,15 +125,29 @@ class Finder:
         solver = Solver(self.market.arrays, self._caps, deadline)
         solved = Solved.unsolved(candidates.cycles)
         selection = Selection(ranking, candidates, solver, solved, self.min_profit)
+        if not len(solved.cycles):
+            return Found(partial=not candidates.complete)
         if limit is None:
             ranked = selection.all()
         else:
-            ranked = selection.first(limit, self._index.est_ceilings(solved.cycles, solved.codes))
+            ranked = selection.first(
+                limit, self._index.est_ceilings(self.market.arrays, solved.cycles, solved.codes)
+            )
         return Found(
             (ranking.opportunity(block, one) for one in ranked),
             partial=not (candidates.complete and solved.complete),
             screened=candidates.rings,
         )
+
+    def _load_kernels(self) -> None:
+        solver = Solver(self.market.arrays, self._caps)
+        nothing = Solved.unsolved(np.zeros((0, 4), np.int32))
+        solver.solve_all(nothing)
+        ranking = Ranking(self.market, self._protocol, GasCosts())
+        self.candidates(np.zeros(0, np.int32))
+        ceilings = self._index.est_ceilings(self.market.arrays, nothing.cycles, nothing.codes)
+        ranking.est_values(nothing.cycles, ranking.est_gains(nothing.cycles, nothing.codes, nothing.amounts))
+        ranking.est_values(nothing.cycles, ceilings)
 
     def _note_pools(self) -> None:
         first = len(self._protocol)

@@ -127,7 +127,7 @@ class PairIndex:
         """`bases` are token rows i32[B], in the order of preference of equal cycles."""
         self._bases = bases
         self._to_base: NDArray[np.int32] = np.full((len(bases), max(token_count, 1)), -1, np.int32)
-        self._bends = np.zeros((0, 2))
+        self._bends, self._bends_stale = np.zeros((0, 2)), True
         self.pair_count = 0
         self.pool_count = pool_count
         self._build(pools, token_count)
@@ -140,15 +140,21 @@ class PairIndex:
             self.update_all(pools)
         else:
             _update_nb(self.tables, pools, rows)
-            self._update_bends(pools, rows)
+            if not self._bends_stale:
+                self._update_bends(pools, rows)
 
     def update_all(self, pools: PoolArrays) -> None:
         """Take the present state of every pool."""
         _update_all_nb(self.tables, pools, self.pair_count)
-        self._update_bends(pools, np.arange(self.pool_count, dtype=np.int32))
+        self._bends_stale = True
 
-    def est_ceilings(self, cycles: NDArray[np.int32], codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def est_ceilings(
+        self, pools: PoolArrays, cycles: NDArray[np.int32], codes: NDArray[np.uint8]
+    ) -> NDArray[np.float64]:
         """est profit, base units, that no execution of the UNSETTLED cycles exceeds."""
+        if self._bends_stale:
+            self._update_bends(pools, np.arange(self.pool_count, dtype=np.int32))
+            self._bends_stale = False
         ceilings = np.empty(len(cycles))
         tables = self.tables
         est_ceilings_nb(cycles, codes, tables.place, tables.slot_rate, self._bends, ceilings)

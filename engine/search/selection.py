@@ -66,8 +66,7 @@ class Selection:
         leaders, last = self._leaders(limit)
         if not len(picks):
             return leaders, last
-        sizes = self._solver.size(self._solved, picks)
-        ceilings = est_ceilings(sizes)
+        ceilings = est_ceilings(self._solver.est_size(self._solved, picks))
         priced, values = self._above(self._solved.cycles[picks], ceilings)
         order = np.lexsort((-values, ~priced))
         done, batch = 0, max(4, limit // 2)
@@ -76,7 +75,7 @@ class Selection:
             now = now[_reach(priced[now], values[now], last)]
             if not len(now):
                 break
-            self._solver.verify(self._solved, picks, sizes, now)
+            self._solver.verify(self._solved, picks[now])
             leaders, last = self._leaders(limit)
             done, batch = done + batch, 2 * batch
         return leaders, last

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays
 from engine.search.codes import UNSETTLED
+from engine.search.est_sizing import est_sizes_nb
 from engine.search.general_sizing import size_cycles_nb
 from engine.search.v2_chain import solve_chains_nb
 from engine.search.verify import verify_cycles_nb
 from engine.search.workers import run_in_chunks
 
 # What one cycle takes, roughly, in microseconds.
-_CHAIN_US, _SIZE_US, _VERIFY_US = 0.6, 5.0, 20.0
+_CHAIN_US, _EST_SIZE_US, _SIZE_US, _VERIFY_US = 0.6, 0.6, 5.0, 20.0
 # Relative error allowed to an est profit: sums and products of a few roundings stay far below it.
 _SLACK = 1e-9
 
@@ -72,14 +73,22 @@ class Solver:
         solved.complete = solved.complete and sized
         return sizes
 
-    def verify(
-        self,
-        solved: Solved,
-        picks: NDArray[np.int64],
-        sizes: NDArray[np.float64],
-        order: NDArray[np.int64],
-    ) -> None:
-        """Execute and polish `picks[order]` near their sizes."""
+    def est_size(self, solved: Solved, picks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """est optima of `picks`: f64[n, 2] of the input and the profit, zeros likewise."""
+        sizes = np.zeros((len(picks), 2))
+        sized = run_in_chunks(
+            lambda begin, end: est_sizes_nb(self._pools, solved.cycles, picks, begin, end, sizes),
+            len(picks),
+            _EST_SIZE_US,
+            self._deadline,
+        )
+        solved.complete = solved.complete and sized
+        return sizes
+
+    def verify(self, solved: Solved, picks: NDArray[np.int64]) -> None:
+        """Size, execute and polish `picks` in their order."""
+        sizes = self.size(solved, picks)
+        order = np.arange(len(picks))
         verified = run_in_chunks(
             lambda begin, end: verify_cycles_nb(
                 self._pools,
@@ -103,11 +112,11 @@ class Solver:
         """Solve every cycle; those not of V2 pools alone best first, for the deadline's sake."""
         self.solve_quick(solved, np.arange(len(solved.cycles)))
         picks = np.flatnonzero(solved.codes == UNSETTLED)
-        sizes = self.size(solved, picks)
-        self.verify(solved, picks, sizes, np.argsort(-sizes[:, 2], kind="stable"))
+        promise = self.est_size(solved, picks)[:, 1]
+        self.verify(solved, picks[np.argsort(-promise, kind="stable")])
 
 
 def est_ceilings(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """est profit, base units, that no execution of sized cycles exceeds; minus infinity where none pays."""
-    size, gain = sizes[:, 0], sizes[:, 2]
-    return np.where(size > 0.0, gain * (1.0 + _SLACK) + size * 1e-14 + 1.0, -np.inf)
+    """est profit, base units, that no execution of est sized cycles exceeds; minus infinity where none."""
+    size, gain = sizes[:, 0], sizes[:, 1]
+    return np.where(size > 0.0, gain * (1.0 + _SLACK) + size * 1e-13 + 1.0, -np.inf)

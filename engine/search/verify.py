@@ -33,7 +33,7 @@ _TWO = np.uint64(2)
 # Units on each side of the real optimum of which all are tried; one where a trial costs microseconds.
 _REACH, _SLOW_REACH = np.uint64(4), np.uint64(1)
 _SEARCH_STEP = np.uint64(16)
-_CLIMB, _SLOW_CLIMB = 24, 6
+_CLIMB, _SLOW_CLIMB = 10, 4
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
