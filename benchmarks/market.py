@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ SEED = 11
 POOLS, OTHERS, TOKENS = 90_000, 10_000, 20_000
 TRADES, BLOCKS, READ_AGAIN = 700, 40, 25
 _WAD = 10**18
+_CALLS, _REPEATS = 200, 300
 
 
 def measure() -> list[Result]:
@@ -46,9 +48,9 @@ def measure() -> list[Result]:
     work = (
         f"{pools:,} pools of V2, V3 and others, {sizes['snapshot_mib']} MiB, read by a fresh process; "
         f"then {BLOCKS} blocks of {sizes['touched_pools']} touched pools (median), {READ_AGAIN} of them by a "
-        "reading in the block; seconds for the bootstrap, MiB resident, milliseconds for the rest"
+        "reading in the block; and single quotes of a V2 pool, from Python"
     )
-    return [Result("market_100k", work, "s, MiB, ms", found, extra={"sizes": sizes})]
+    return [Result("market_100k", work, "s, MiB, ms, us", found, extra={"sizes": sizes})]
 
 
 def _prepare(folder: Path) -> int:
@@ -107,7 +109,10 @@ def _read(folder: Path) -> dict[str, Any]:
     started, busy = time.perf_counter(), time.process_time()
     market, report = load(path)
     seconds, busy = time.perf_counter() - started, time.process_time() - busy
-    quote_exact_in(market.arrays, len(market.pools) // 2, True, 10**6)
+    row = next(row for row, record in enumerate(market.pools) if record.protocol is Protocol.UNISWAP_V2)
+    single = timeit.repeat(
+        lambda: quote_exact_in(market.arrays, row, True, 10**6), number=_CALLS, repeat=_REPEATS
+    )
     resident = _resident_mib()
     decoding, applying, touched = _follow(market, sorted(folder.glob("block*.json")))
     return {
@@ -118,6 +123,7 @@ def _read(folder: Path) -> dict[str, Any]:
         "decode_ms": round(statistics.median(decoding), 3),
         "apply_ms": round(statistics.median(applying), 3),
         "decode_and_apply_ms": round(statistics.median(map(sum, zip(decoding, applying, strict=True))), 3),
+        "one_quote_from_python_us": round(statistics.median(single) / _CALLS * 1e6, 2),
         "rewind_ms_per_block": round(_rewind_ms(market), 3),
         "snapshot_mib": round(path.stat().st_size / 2**20),
         "touched_pools": int(statistics.median(touched)),

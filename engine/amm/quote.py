@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from engine.amm.layout import (
 from engine.amm.wide import limb0, limb1, limb2, limb3, make_u128, make_u256, to_u256
 
 _ZERO = np.uint64(0)
+_last = threading.local()  # the arrays this thread quoted last, and how
 # Typed, so that numba does not compile each callee once per literal.
 _SELL, _BUY = np.bool_(True), np.bool_(False)
 _PIPS_PER_UNIT = np.uint64(10)  # of a fee in 1e-5
@@ -139,20 +141,15 @@ def _quote_one(pools: PoolArrays, row: int, zero_for_one: bool, exact_in: bool, 
         raise QuoteRefused(INSUFFICIENT_INPUT, row)
     if amount >> 256:
         raise QuoteRefused(OVERFLOW, row)
-    statuses = np.zeros(1, np.int64)
-    results = np.zeros((1, 4), np.uint64)
-    quotes_nb(
-        pools,
-        np.array([row], np.int32),
-        np.array([zero_for_one]),
-        np.array([exact_in]),
-        int_to_limbs(amount).reshape(1, 4),
-        statuses,
-        results,
-    )
-    if statuses[0] != OK:
-        raise QuoteRefused(int(statuses[0]), row)
-    return limbs_to_int(results[0])
+    quoter = getattr(_last, "quoter", None)
+    if quoter is None or quoter.pools is not pools:
+        from engine.amm.one_quote import Quoter  # which is made of this module's kernels
+
+        quoter = _last.quoter = Quoter(pools)
+    status, other = quoter.quote(row, zero_for_one, exact_in, amount)
+    if status != OK:
+        raise QuoteRefused(status, row)
+    return other
 
 
 def quote_exact_in(pools: PoolArrays, row: int, zero_for_one: bool, amount_in: int) -> int:
