@@ -34,7 +34,7 @@ from engine.execution.commands import (
     V3Swap,
     V4Run,
 )
-from engine.execution.cycle_commands import Lender
+from engine.execution.cycle_commands import Lender, lends_for
 from engine.execution.encoder import (
     MAX_PIN,
     Validity,
@@ -55,6 +55,11 @@ LENDERS = [
     Lender(Kind.MORPHO_LOAN, "0x" + "e1" * 20),
     Lender(Kind.AAVE_LOAN, "0x" + "e2" * 20, 5),
 ]
+
+
+def fitting(lender: Lender, *opportunities: Opportunity) -> Lender:
+    """The lender, or one that lends for every cycle: Balancer's vault does not swap while it lends."""
+    return lender if all(lends_for(lender, each) for each in opportunities) else LENDERS[1]
 
 
 def details(protocol: Protocol, pushed: bool) -> PoolDetails | None:
@@ -121,7 +126,7 @@ def test_decoding_gives_back_what_was_encoded(
     opportunity: Opportunity, deadline: int, min_profit: int, known: bool, lender: Lender
 ):
     pinned = replace(PINNED, wrapped_native=opportunity.base_token) if known else PINNED
-    data = encode_stream(opportunity, deadline, min_profit, pinned, lender)
+    data = encode_stream(opportunity, deadline, min_profit, pinned, fitting(lender, opportunity))
     stream = decode_stream(data)
     assert (stream.deadline, stream.min_profit) == (deadline, min_profit)
     assert stream.base_token == (None if known else opportunity.base_token)
@@ -140,13 +145,14 @@ def test_several_cycles_in_one_stream(
 ):
     rebased = [rebase(each) for each in opportunities]
     parent = "0x" + "c7" * 32 if with_parent else None
-    data = encode_cycles(rebased, Validity(0, block, parent), 7, PINNED, LENDERS[0], bid)
+    lender = fitting(LENDERS[0], *rebased)
+    data = encode_cycles(rebased, Validity(0, block, parent), 7, PINNED, lender, bid)
     stream = decode_stream(data)
     assert (stream.validity.block, stream.bid, stream.min_profit) == (block, bid, 7)
     assert stream.validity.parent_hash == (parent[:18] if parent else None)
     assert len(stream.cycles) == len(rebased)
     for commands, each in zip(stream.cycles, rebased, strict=True):
-        alone = decode_stream(encode_stream(each, 1, 0, PINNED, LENDERS[0]))
+        alone = decode_stream(encode_stream(each, 1, 0, PINNED, lender))
         assert commands == alone.commands
 
 
@@ -269,7 +275,7 @@ def test_contracts_the_router_does_not_know_are_refused():
 @given(cycles(), st.data())
 def test_a_cut_stream_is_refused_or_shorter_by_whole_commands(opportunity: Opportunity, data: st.DataObject):
     pinned = replace(PINNED, wrapped_native=opportunity.base_token)
-    encoded = encode_stream(opportunity, 1, 1, pinned, LENDERS[0])
+    encoded = encode_stream(opportunity, 1, 1, pinned, fitting(LENDERS[0], opportunity))
     cut = encoded[: data.draw(st.integers(0, len(encoded) - 1))]
     try:
         stream = decode_stream(cut)
