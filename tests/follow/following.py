@@ -30,7 +30,8 @@ from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
 from engine.search.finder import Finder
 
-SETTLE_S = 60.0
+STANDSTILL_S = 60.0
+LAST_BLOCKS = 100
 REREADS = 20
 
 
@@ -72,14 +73,14 @@ class Follower:
                 await self.synchronise()
                 self.moved.set()
 
-    async def reaches(self, head: BlockRef, within_s: float) -> bool:
-        """Whether the picture becomes one of `head` in time."""
+    async def reaches(self, head: BlockRef) -> bool:
+        """Whether the picture becomes one of `head`: false once it stood still for too long."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while self.market.head is None or self.market.head.hash != head.hash:
-                    self.moved.clear()
+            while self.market.head is None or self.market.head.hash != head.hash:
+                self.moved.clear()
+                async with asyncio.timeout(STANDSTILL_S):
                     await self.moved.wait()
-                return True
+            return True
         return False
 
     def _line(self) -> Line:
@@ -232,11 +233,13 @@ async def run_seed(world: FollowWorld, seed: int, blocks: int, actions: int) -> 
             proxy.behave()
             calm = time.monotonic()
             found, truth = ["it never became level"], before
-            while found and time.monotonic() - calm < SETTLE_S and not task.done():
+            for _ in range(LAST_BLOCKS):
+                if not found or task.done():
+                    break
                 # Pools that were lost are read again with the next block.
                 await asyncio.to_thread(node.mine)
                 head = (await honest.latest()).ref
-                if not await follower.reaches(head, calm + SETTLE_S - time.monotonic()):
+                if not await follower.reaches(head):
                     found = [f"it is at block {follower.market.head}, the node at {head.number}"]
                     break
                 truth = market_of(world, head, await read_all(honest, world, head))
