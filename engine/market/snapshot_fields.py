@@ -48,6 +48,14 @@ def amount_in(holder: dict, key: str, bits: int = 256, default: str | None = Non
     return amount(holder.get(key, default), key, bits)
 
 
+def parameter(holder: dict, key: str, bits: int = 64, default: str | None = None) -> int:
+    """A pool's parameter: a decimal string or, as people write them, a whole number."""
+    value = holder.get(key, default)
+    if type(value) is int and value >= 0 and not value >> bits:
+        return value
+    return amount(value, key, bits)
+
+
 def amounts(holder: dict, key: str, count: int, bits: int = 256, default: Any = None) -> tuple[int, ...]:
     """As many amounts as there are tokens."""
     values = holder.get(key, default)

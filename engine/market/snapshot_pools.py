@@ -24,6 +24,7 @@ from engine.market.snapshot_fields import (
     choice,
     flag,
     list_of,
+    parameter,
     signed,
     whole,
     word,
@@ -163,9 +164,10 @@ def _pair_decimals(pool: dict, common: Common) -> tuple[int, int]:
     given = pool.get("decimals", list(common.decimals))
     if not isinstance(given, list) or len(given) != 2:
         raise Malformed("decimals must be two whole numbers")
-    if not all(type(value) is int and 0 <= value <= _MAX_DECIMALS for value in given):
+    places = [parameter({"decimals": value}, "decimals", 8) for value in given]
+    if max(places) > _MAX_DECIMALS:
         raise Malformed(f"decimals must be whole numbers from 0 to {_MAX_DECIMALS}")
-    return given[0], given[1]
+    return places[0], places[1]
 
 
 def _solidly(pool: dict, common: Common) -> states.PoolState:
@@ -209,9 +211,11 @@ def _ramp(pool: dict, key: str, resting: int) -> tuple[int, int, int, int]:
 
 def _curve_stable(pool: dict, common: Common) -> states.PoolState:
     count = len(common.tokens)
-    precision = whole(pool, "a_precision", 1, 10_000, 1)
-    ramp = _ramp(pool, "ramp", amount_in(pool, "a", 63) * precision)
-    multiplier = amount_in(pool, "offpeg_fee_multiplier", 256, "0")
+    precision = parameter(pool, "a_precision", 14, "1")
+    if precision == 0:
+        raise Malformed("a_precision is zero")
+    ramp = _ramp(pool, "ramp", parameter(pool, "a", 63) * precision)
+    multiplier = parameter(pool, "offpeg_fee_multiplier", 256, "0")
     usual = details.StableSwapVariant.THREE_POOL if precision == 1 else details.StableSwapVariant.TEMPLATE
     if "offpeg_fee_multiplier" in pool:
         usual = details.StableSwapVariant.NG
@@ -223,8 +227,8 @@ def _curve_stable(pool: dict, common: Common) -> states.PoolState:
         amounts(pool, "balances", count),
         amounts(pool, "rates", count, 256, standard),
         ramp,
-        amount_in(pool, "fee", 64),
-        amount_in(pool, "admin_fee", 64, "0"),
+        parameter(pool, "fee", 64),
+        parameter(pool, "admin_fee", 64, "0"),
         multiplier,
     )
 
@@ -246,13 +250,13 @@ def _curve_crypto(pool: dict, common: Common) -> states.PoolState:
     return states.CurveCryptoPoolState(
         common.record(pool, facts),
         amounts(pool, "balances", count),
-        amount_in(pool, "a", 64),
-        amount_in(pool, "gamma", 64),
+        parameter(pool, "a", 64),
+        parameter(pool, "gamma", 64),
         amount_in(pool, "d"),
         amounts(scales, "price_scale", count - 1),
-        amount_in(fees, "mid_fee", 64),
-        amount_in(fees, "out_fee", 64),
-        amount_in(fees, "fee_gamma", 64),
+        parameter(fees, "mid_fee", 64),
+        parameter(fees, "out_fee", 64),
+        parameter(fees, "fee_gamma", 64),
         total_supply=amount_in(pool, "total_supply", 256, "0"),
         virtual_price=amount_in(pool, "virtual_price", 256, "0"),
         ramping=flag(pool, "ramping", False),
@@ -282,7 +286,7 @@ def _balancer_v2_weighted(pool: dict, common: Common) -> states.PoolState:
         amounts(pool, "scaling_factors", count, 128, _scaling(common)),
         whole(pool, "version", 1, 2, 2),
     )
-    balances, fee = amounts(pool, "balances", count, 112), amount_in(pool, "swap_fee", 64)
+    balances, fee = amounts(pool, "balances", count, 112), parameter(pool, "swap_fee", 64)
     return states.BalancerV2WeightedPoolState(common.record(pool, facts), balances, fee)
 
 
@@ -294,8 +298,8 @@ def _balancer_v2_stable(pool: dict, common: Common) -> states.PoolState:
         common.record(pool, facts),
         amounts(pool, "balances", count, 112),
         amounts(pool, "scaling_factors", count, 128, _scaling(common)),
-        _ramp(pool, "amp_ramp", amount_in(pool, "amp", 63)),
-        amount_in(pool, "swap_fee", 64),
+        _ramp(pool, "amp_ramp", parameter(pool, "amp", 63)),
+        parameter(pool, "swap_fee", 64),
     )
 
 
@@ -313,7 +317,7 @@ def _balancer_v3_weighted(pool: dict, common: Common) -> states.PoolState:
         amount_in(pool, "minimum_trade", 64, _LEAST_TRADE),
         floors,
     )
-    live, fee = amounts(pool, "live_balances", count, 128), amount_in(pool, "swap_fee", 64)
+    live, fee = amounts(pool, "live_balances", count, 128), parameter(pool, "swap_fee", 64)
     return states.BalancerV3WeightedPoolState(common.record(pool, facts), live, _rates(pool, count), fee)
 
 
@@ -329,8 +333,8 @@ def _balancer_v3_stable(pool: dict, common: Common) -> states.PoolState:
         common.record(pool, facts),
         amounts(pool, "live_balances", count, 128),
         _rates(pool, count),
-        _ramp(pool, "amp_ramp", amount_in(pool, "amp", 63)),
-        amount_in(pool, "swap_fee", 64),
+        _ramp(pool, "amp_ramp", parameter(pool, "amp", 63)),
+        parameter(pool, "swap_fee", 64),
     )
 
 

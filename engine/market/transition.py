@@ -1,7 +1,7 @@
 """What one event does to one pool: compiled, in place, refusing what no honest contract can emit.
 
-Sources: UniswapV2Pair `_update`; v4-core ProtocolFeeLibrary; UniswapV3Pool `initialize`, `mint`, `burn`,
-`swap`; Tick.sol `update` (a tick exists while its gross liquidity is positive); LiquidityMath `addDelta`.
+Sources: UniswapV2Pair `_update`; UniswapV3Pool `initialize`, `mint`, `burn`, `swap`; Tick.sol `update` (a
+tick exists while its gross liquidity is positive); LiquidityMath `addDelta`.
 """
 
 from __future__ import annotations
@@ -22,35 +22,28 @@ from engine.amm.layout import (
     EVENT_V3_INITIALIZE,
     EVENT_V3_MINT,
     EVENT_V3_SWAP,
-    KIND_SOLIDLY,
     KIND_V2,
     KIND_V3,
     MAX_SQRT_RATIO,
     MAX_TICK,
     MIN_SQRT_RATIO,
     MIN_TICK,
-    V4,
     StateEvents,
 )
-from engine.amm.v4_fees import v4_fee_nb
+from engine.market.fee_transition import WRONG_FAMILY, WRONG_FEE, apply_fee_event_nb, apply_word_sync_nb
 
 REASONS = {
-    1: "an event of another protocol",
+    WRONG_FAMILY: "an event of another protocol",
     2: "a reserve above uint112",
     3: "a square-root price outside the protocol's bounds",
     4: "a liquidity above uint128",
     5: "a tick outside the protocol's bounds or off its spacing",
     6: "more liquidity burnt than is known to be there",
     7: "an event of an unknown kind",
-    8: "a fee that is not the pool's",
+    WRONG_FEE: "a fee that is not the pool's",
 }
-_WRONG_FAMILY, _RESERVE, _PRICE, _LIQUIDITY, _TICK, _UNDERFLOW, _UNKNOWN_KIND, _FEE = range(1, 9)
-_RESERVE_WORDS = 4  # where both reserves are among a Solidly pool's words
-_FEE_WORDS = 1
-_DENOMINATOR_WORD = 3
-_PIPS = np.uint64(1_000_000)
-_SIDE_BITS = np.uint64(12)
-_SIDE_MASK = np.uint64(0xFFF)
+_WRONG_FAMILY = WRONG_FAMILY
+_RESERVE, _PRICE, _LIQUIDITY, _TICK, _UNDERFLOW, _UNKNOWN_KIND = range(2, 8)
 
 _MIN_SQRT_LOW = np.uint64(MIN_SQRT_RATIO)
 _MAX_SQRT_0 = np.uint64(MAX_SQRT_RATIO & (2**64 - 1))
@@ -276,88 +269,6 @@ def _apply_sync_nb(state, row, reserve0, reserve1):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _apply_word_sync_nb(state, row, reserve0, reserve1):
-    """Both reserves, any width, into the words of a Solidly pool."""
-    if state.family[row] != KIND_SOLIDLY or state.word_count[row] == 0:
-        return _WRONG_FAMILY
-    start = state.word_start[row] + _RESERVE_WORDS
-    for limb in range(4):
-        state.words[start + limb] = reserve0[limb]
-        state.words[start + 4 + limb] = reserve1[limb]
-    return 0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _apply_fees_nb(state, row, fee0, fee1):
-    """The fees of both directions, pips, of a pool that may change them."""
-    if not state.dynamic_fee[row] or state.rules[row] == V4:
-        return _WRONG_FAMILY
-    if fee0 >= _PIPS or fee1 >= _PIPS:
-        return _FEE
-    if state.family[row] == KIND_SOLIDLY:
-        if state.word_count[row] == 0:
-            return _WRONG_FAMILY
-        start = state.word_start[row]
-        denominator = state.words[start + _DENOMINATOR_WORD]
-        state.words[start + _FEE_WORDS] = fee0 * denominator // _PIPS
-        state.words[start + _FEE_WORDS + 1] = fee1 * denominator // _PIPS
-        return 0
-    state.fee_pips[row, 0] = fee0
-    state.fee_pips[row, 1] = fee1
-    return 0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _compose_v4_nb(state, row):
-    state.fee_pips[row, 0] = v4_fee_nb(state.protocol_fee[row], state.lp_fee[row], True)
-    state.fee_pips[row, 1] = v4_fee_nb(state.protocol_fee[row], state.lp_fee[row], False)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _apply_swap_fee_nb(state, row, fee, zero_for_one):
-    """The fee a V4 swap was charged: what we hold, or with a dynamic fee what tells the LP fee.
-
-    Where the protocol's part leaves two LP fees possible, the lower is taken: one pip at most.
-    """
-    side = np.int64(0 if zero_for_one else 1)
-    if fee > _PIPS:
-        return _FEE
-    if np.uint64(state.fee_pips[row, side]) == fee:
-        return 0
-    if not state.dynamic_fee[row]:
-        return _FEE
-    protocol = (np.uint64(state.protocol_fee[row]) >> (_SIDE_BITS * np.uint64(side))) & _SIDE_MASK
-    if fee < protocol:
-        return _FEE
-    lp_fee = (fee - protocol) * _PIPS // (_PIPS - protocol)
-    lp_fee = lp_fee - _ONE if lp_fee > _ZERO else lp_fee
-    while lp_fee <= _PIPS and protocol + lp_fee - protocol * lp_fee // _PIPS < fee:
-        lp_fee += _ONE
-    if lp_fee > _PIPS or protocol + lp_fee - protocol * lp_fee // _PIPS != fee:
-        return _FEE
-    state.lp_fee[row] = lp_fee
-    _compose_v4_nb(state, row)
-    return 0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _apply_fee_event_nb(state, events, n):
-    kind, row = events.kind[n], events.pool[n]
-    value = events.a[n, 0]
-    if kind == EVENT_FEES:
-        return _apply_fees_nb(state, row, value, events.b[n, 0])
-    if state.family[row] != KIND_V3 or state.rules[row] != V4:
-        return _WRONG_FAMILY
-    if kind == EVENT_SWAP_FEE:
-        return _apply_swap_fee_nb(state, row, value, events.tick_lower[n] != 0)
-    if value >> np.uint64(24) != _ZERO:
-        return _FEE
-    state.protocol_fee[row] = value
-    _compose_v4_nb(state, row)
-    return 0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def _apply_event_nb(state, events, n):
     kind, row = events.kind[n], events.pool[n]
     if kind == EVENT_V2_SYNC and state.family[row] == KIND_V2:
@@ -366,9 +277,9 @@ def _apply_event_nb(state, events, n):
         # A Camelot pair of the stable curve is kept as words and logs the other Sync.
         if (kind == EVENT_V2_SYNC) != (state.dynamic_fee[row] != 0):
             return _WRONG_FAMILY
-        return _apply_word_sync_nb(state, row, events.a[n], events.b[n])
+        return apply_word_sync_nb(state, row, events.a[n], events.b[n])
     if kind in (EVENT_FEES, EVENT_PROTOCOL_FEE, EVENT_SWAP_FEE):
-        return _apply_fee_event_nb(state, events, n)
+        return apply_fee_event_nb(state, events, n)
     if kind < EVENT_V3_SWAP or kind > EVENT_V3_INITIALIZE:
         return _UNKNOWN_KIND
     if state.family[row] != KIND_V3:

@@ -68,7 +68,7 @@ def quote_pool(
     Where the protocol cannot buy an exact amount, the least input is found that buys at least so much.
     Raises UsageError for a pool or token that is not there and where the contract would revert.
     """
-    first = _pool_row(market, pool)
+    first = _pool_row(market, pool, {token_in.lower()} | ({token_out.lower()} if token_out else set()))
     record = market.pools[first]
     row, zero_for_one = _row_of(market, first, token_in, token_out)
     edge = 2 * row + (not zero_for_one)
@@ -92,12 +92,15 @@ def quote_pool(
     )
 
 
-def _pool_row(market: Market, pool: str) -> int:
-    """First row of the pool of that key, or of that address where only one has it."""
+def _pool_row(market: Market, pool: str, traded: set[str]) -> int:
+    """First row of the pool of that key, or of the only one at that address that trades these tokens."""
     row = market.pool_row.get(pool.lower())
     if row is not None:
         return row
     found = [row for row in market.pool_row.values() if market.pools[row].address == pool.lower()]
+    fitting = [row for row in found if traded <= set(market.pools[row].tokens)]
+    if len(fitting) == 1:
+        return fitting[0]
     if len(found) > 1:
         raise UsageError(f"--pool {pool} is the manager of {len(found)} pools: give a pool id")
     if not found:
