@@ -46,7 +46,7 @@ class SyntheticMarket:
         self.size = size
         self.market = Market()
         self.head = BlockRef(1, _hash(1), _hash(0), 1_700_000_000, 10**9)
-        self._units = [10.0 ** self._rng.choice([6, 8, 18, 18, 18]) for _ in range(size.tokens)]
+        self.units = [10.0 ** self._rng.choice([6, 8, 18, 18, 18]) for _ in range(size.tokens)]
         for n in range(size.tokens):
             self.market.add_token(Token(_token(n), f"T{n}", 18))
         self._busy: list[int] = []
@@ -74,16 +74,16 @@ class SyntheticMarket:
         price = self._price(first, second) * math.exp(rng.gauss(0, _CALM * fee * 1e-6))
         if is_v3:
             record = PoolRecord(_pool(n), Protocol.UNISWAP_V3, "v3", tokens, fee, spacing)
-            self._fill_v3(self.market.add_pool(record), price, spacing, depth * self._units[second])
+            self._fill_v3(self.market.add_pool(record), price, spacing, depth * self.units[second])
         else:
             record = PoolRecord(_pool(n), Protocol.UNISWAP_V2, "v2", tokens, fee)
-            reserve0 = int(depth * self._units[first])
+            reserve0 = int(depth * self.units[first])
             self.market.set_v2(self.market.add_pool(record), reserve0, int(reserve0 * price))
         self._busy += [n] * int(1 + 20 * rng.paretovariate(1.2))
 
     def _price(self, first: int, second: int) -> float:
         """Base units of the second token for one of the first: every token is worth the same when whole."""
-        return self._units[second] / self._units[first]
+        return self.units[second] / self.units[first]
 
     def _fill_v3(self, row: int, price: float, spacing: int, size: float) -> None:
         rng = self._rng

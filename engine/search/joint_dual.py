@@ -27,7 +27,6 @@ _LONGEST_STEP = 2.0
 _DAMPING = 0.25
 _ARMIJO = 1e-4
 _HALVINGS = 30
-_IDLE = 1e-9
 # A pool's trade is known to about this part of its weight.
 _ROUNDING = 1e-15
 
@@ -175,10 +174,10 @@ def _try_nb(prices, floor, work, free, scale):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def minimise_nb(curves, rows, floor, prices, flows, work, tolerance, most):
+def minimise_nb(curves, rows, floor, prices, flows, work, tolerance, enough, most):
     """Lower g from `prices` f64[tokens] (positive, at or above `floor`) until no free token's imbalance
-    exceeds `tolerance` times g, or it cannot be told from rounding. Changes `prices`; `flows` are the trades
-    at them.
+    exceeds `tolerance` times g or what rounding explains, or three steps in a row lower g by no more than
+    `enough` of it. Changes `prices`; `flows` are the trades at them.
 
     Returns (g, pools that trade, steps taken, whether balanced).
     """
@@ -210,7 +209,7 @@ def minimise_nb(curves, rows, floor, prices, flows, work, tolerance, most):
         # Steps shortened by pools that begin to trade are often followed by more of them.
         usual = min(1.0, 16.0 * scale)
         prices[:] = work.trial
-        idle = idle + 1 if scale > 0.1 and value - fresh <= _IDLE * value else 0
+        idle = idle + 1 if value - fresh <= enough * value else 0
         value = fresh
         if idle == 3:
             return value, count, steps + 1, False

@@ -16,8 +16,8 @@ from engine.search.joint_primal import balance_nb
 
 # Prices beyond these come from pools that hold next to nothing of one token.
 _LEAST_PRICE, _GREATEST_PRICE = 1e-150, 1e150
-_BALANCED = 1e-5
-_WELL_BALANCED = 1e-9
+# When to stop: the imbalance that is left, and what three steps still gain, relative to the bound.
+_NEARLY, _WELL = (1e-5, 1e-8), (1e-9, 1e-13)
 _WELL_CERTIFIED = 1e-7
 _MAX_STEPS = 200
 
@@ -62,6 +62,7 @@ class JointSolver:
         self._scratch = allocate_scratch(pool_count, token_count)
         self._order = np.zeros((token_count, 2), np.int32)
         self._settled = 0
+        self._deepest_first = self._rows
         self._arena = pools.arena_tick
         self.read(pools, None)
 
@@ -91,6 +92,9 @@ class JointSolver:
             fresh = allocate_curves(len(self._rows), len(pools.arena_tick))
             self._curves, self._arena, rows = fresh, pools.arena_tick, None
         read_curves_nb(pools, self._rows if rows is None else rows, self._curves)
+        if rows is None:
+            # Prices that are too far off show soonest in deep pools.
+            self._deepest_first = self._rows[np.argsort(-self._curves.liquidity)]
 
     def revalue(self, values: Mapping[int, float]) -> None:
         """Other values for the same base tokens."""
@@ -104,28 +108,27 @@ class JointSolver:
 
         The bound holds however early the steps end. Afterwards `flows` holds the trades that reach `reached`.
         """
-        rows = self._rows if rows is None else rows
-        rows = rows[np.argsort(-self._curves.liquidity[rows])]
-        found = self._descend(rows, most, _BALANCED)
+        rows = self._deepest_first if rows is None else rows
+        found = self._descend(rows, most, _NEARLY)
         if found.gap > _WELL_CERTIFIED:
-            found = self._descend(rows, most, _WELL_BALANCED)
+            found = self._descend(rows, most, _WELL)
         if found.gap > _WELL_CERTIFIED:
             # Start anew: the last prices led into a corner.
             before = self.prices.copy()
             self.prices[:] = 0.0
-            again = self._descend(rows, most, _WELL_BALANCED)
+            again = self._descend(rows, most, _WELL)
             if again.gap > found.gap:
                 self.prices[:] = before
-                again = self._descend(rows, most, _WELL_BALANCED)
+                again = self._descend(rows, most, _WELL)
             found = again
         return found
 
-    def _descend(self, rows: NDArray[np.int32], most: int, balanced: float) -> JointBound:
+    def _descend(self, rows: NDArray[np.int32], most: int, until: tuple[float, float]) -> JointBound:
         price_tokens_nb(self._curves, self._rows, self.floor, self.prices)
         rows = rows[_priced_nb(self._curves, rows, self.prices)]
         prices = np.where(self.prices > 0.0, self.prices, 1.0)
         bound, trading, steps, _ = minimise_nb(
-            self._curves, rows, self.floor, prices, self._flows, self._scratch, balanced, most
+            self._curves, rows, self.floor, prices, self._flows, self._scratch, *until, most
         )
         reached, short, self._settled = balance_nb(
             self._curves, self._flows, trading, self.floor, prices, self._order
