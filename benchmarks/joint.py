@@ -121,7 +121,7 @@ def beside_peers(pools: int) -> Result:
     else:
         extra["absent"] = "scipy and CVXPY are not installed (python -m benchmarks.peers.convex)"
     if pools in CFMM_ROUTER_MS:
-        peers[PUBLISHED] = CFMM_ROUTER_MS[pools]
+        extra["published"] = {PUBLISHED: f"{CFMM_ROUTER_MS[pools]} ms"}
     work = f"certified joint optimum of {pools:,} constant-product pools, from no known prices"
     return Result(f"joint_cold_{pools}", work, "ms", round(own / 1e6, 3), peers, ratio, extra)
 
@@ -146,9 +146,9 @@ def warm() -> Result:
         changed.append(len(rows))
     taken.sort()
     ours = {
-        "p50": round(statistics.median(taken), 3),
-        "p90": round(taken[int(0.9 * len(taken))], 3),
-        "p99": round(taken[int(0.99 * len(taken))], 3),
+        "p50 ms": round(statistics.median(taken), 3),
+        "p90 ms": round(taken[int(0.9 * len(taken))], 3),
+        "p99 ms": round(taken[int(0.99 * len(taken))], 3),
     }
     work = (
         f"certified joint optimum of 10,000 pools, half of them concentrated, after a block that changed "
@@ -204,7 +204,7 @@ def captured() -> Result:
         }
         assert max(gaps) <= 1e-6
     work = (
-        f"part of the convex bound captured in exact integers before gas, {INSTANCES} instances of each size, "
+        f"part of the convex bound captured in exact integers before gas, {INSTANCES} instances a size, "
         "half of the pools concentrated, one V2 pool in 20 moved by about two per cent"
     )
     return Result("joint_captured", work, "part of the bound", ours, timed=False)

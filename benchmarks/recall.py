@@ -23,13 +23,14 @@ from engine.amm.kernel_cache import use_kernel_cache
 
 use_kernel_cache()
 
+from benchmarks.recall_curve import search_with_curve  # noqa: E402
 from engine.app.output import show_amount  # noqa: E402
 from engine.app.simulate.arbitrages import LandedArbitrage, arbitrages_of  # noqa: E402
-from engine.app.simulate.blocks import find_blocks  # noqa: E402
+from engine.app.simulate.blocks import find_blocks, load_block  # noqa: E402
 from engine.app.simulate.chain_table import ChainTable, load_chain_table  # noqa: E402
 from engine.app.simulate.simulating import Terms  # noqa: E402
 from engine.app.simulate.sources import simulate_stored  # noqa: E402
-from engine.app.simulate.swaps import swaps_of  # noqa: E402
+from engine.app.simulate.swaps import CURVE, SUPPORTED, swaps_of  # noqa: E402
 from engine.app.simulate.trace_logs import logs_by_transaction  # noqa: E402
 from engine.app.simulate.trace_states import PairState, Unknown, state_before  # noqa: E402
 from engine.app.toolchain import project_root  # noqa: E402
@@ -42,7 +43,7 @@ from engine.search.joint_solver import JointSolver  # noqa: E402
 MAINNET = 1
 _FEE_PIPS = 3_000
 _LONGEST_CYCLE = 4
-_FAMILIES = {"uniswap-v2": "V2", "uniswap-v3": "V3", "uniswap-v4": "V4"}
+_FAMILIES = {"uniswap-v2": "V2", "uniswap-v3": "V3", "uniswap-v4": "V4", "curve": "Curve"}
 
 _INTRODUCTION = """\
 # Recall on real blocks
@@ -135,9 +136,15 @@ def _search(states: Iterable[PairState], landed: LandedArbitrage, number: int) -
 async def stored_rows(folder: Path, terms: Terms) -> list[Row]:
     """The arbitrages of a stored block and what our line landed from the state before each."""
     report = await simulate_stored(folder, terms, lambda what, done, total: None)
+    by_place = {(one.tx_index, one.pools): one for one in _landed(folder, terms.table)}
     rows = []
     for landed in report["landed_arbitrages"]:
         ours = landed["ours"]
+        families = {hop["protocol"] for hop in landed["cycle"]}
+        if CURVE in families and families <= {*SUPPORTED, CURVE}:
+            place = (landed["tx_index"], tuple(hop["pool"] for hop in landed["cycle"]))
+            rows.append(await _curve_row(folder, by_place[place], report["number"], terms.table))
+            continue
         why_not = [ours["why_not"]] if ours["why_not"] else []
         rows.append(
             Row(
@@ -155,6 +162,33 @@ async def stored_rows(folder: Path, terms: Terms) -> list[Row]:
             )
         )
     return rows
+
+
+def _landed(folder: Path, table: ChainTable) -> list[LandedArbitrage]:
+    """From the recorded logs."""
+    block = load_block(folder)
+    found = []
+    for index, logs in sorted((block.recorded_logs or {}).items()):
+        swaps = swaps_of(logs, None, table.wrapped_native)
+        found += arbitrages_of(block.transactions[index]["hash"], index, swaps, table.base_tokens)
+    return found
+
+
+async def _curve_row(folder: Path, landed: LandedArbitrage, number: int, table: ChainTable) -> Row:
+    searched = await search_with_curve(folder, landed, table)
+    return Row(
+        number,
+        landed.tx_index,
+        landed.tx,
+        tuple(_FAMILIES.get(swap.protocol, swap.protocol) for swap in landed.cycle),
+        landed.base_token,
+        landed.profit,
+        searched.profit,
+        None,
+        not searched.unknown,
+        "integers",
+        searched.unknown,
+    )
 
 
 def _realised(result: dict[str, Any] | None) -> int | None:

@@ -1,4 +1,4 @@
-"""scipy's L-BFGS-B and CVXPY on the same arbitrage: `python -m benchmarks.peers.convex` installs them apart."""
+"""scipy's L-BFGS-B and CVXPY on the same pools: `python -m benchmarks.peers.convex` installs them apart."""
 
 from __future__ import annotations
 

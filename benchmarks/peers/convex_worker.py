@@ -1,4 +1,4 @@
-"""Runs inside the peers' environment: instances on standard input, times and objectives on standard output."""
+"""Runs in the peers' environment: instances on standard input, times and objectives on standard output."""
 
 from __future__ import annotations
 
