@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from engine.app.finders import make_finder
+from engine.app.settings import FinderName
 from engine.chain.logs import decode
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
-from engine.search.finder import Finder
 
 _Q96 = 1 << 96
 _BLOCK = BlockRef(1, "0x" + "01" * 32, "0x" + "00" * 32, 1)
 _CHILD = BlockRef(2, "0x" + "02" * 32, _BLOCK.hash, 2)
 
 
-def warm_kernels() -> None:
-    """Compile, or load from the cache, every kernel a search uses, by searching a market of four pools."""
+def warm_kernels(finder_name: FinderName = "incremental") -> None:
+    """Compile, or load from the cache, every kernel that finder uses, by searching a market of four pools."""
     market = Market()
     tokens = [f"0x{n:040x}" for n in (1, 2, 3)]
     for address in tokens:
@@ -27,7 +28,7 @@ def warm_kernels() -> None:
     )
     liquidity = 10**21
     market.set_v3(row, _Q96, liquidity, 0, [(-6_000, liquidity, liquidity), (6_000, -liquidity, liquidity)])
-    finder = Finder(market, tokens[:1], max_hops=3)
+    finder = make_finder(finder_name, market, tokens[:1], 3)
     finder.find(None, _BLOCK)
     # The incremental search after a block is a path of its own.
     changed = market.apply(_CHILD, decode([], market.pool_row, market.pools, market.hubs).events)

@@ -143,7 +143,7 @@ async def _run_fork(run: Run) -> None:
 
 async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) -> None:
     with progress_bar("preparing the compiled kernels"):
-        await asyncio.to_thread(warm_kernels)
+        await asyncio.to_thread(warm_kernels, settings.search.finder)
     telemetry, bus = Telemetry(run.logger), Bus()
     operator = signer.address if signer else None
     async with open_records(
