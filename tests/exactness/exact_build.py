@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.app.toolchain import load_artifact, npm_artifact, project_root
+from engine.domain.errors import ConfigError
 
 HERE = Path(__file__).parent
 _IMPORT = re.compile(r"""^\s*import\s[^;"']*["']([^"']+)["']""", re.MULTILINE)
@@ -23,8 +24,11 @@ _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
 def published(package: str) -> Path:
-    """The folder of a package that `tools/published.json` lists, such as `solc@0.7.6`."""
-    return project_root() / ".build" / "published" / package
+    """The folder of a package of `tools/published.json`, say `solc@0.7.6`; ConfigError if it is absent."""
+    folder = project_root() / ".build" / "published" / package
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is missing: run `make setup`")
+    return folder
 
 
 def published_code(package: str, path: str) -> bytes:
