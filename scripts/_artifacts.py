@@ -27,6 +27,15 @@ class Build:
     compiler: str
     settings_sha256: str
     standard_json: dict[str, Any]
+    runtime_code: bytes
+    immutables: tuple[tuple[int, int], ...]
+
+    def without_immutables(self, code: bytes) -> bytes:
+        """Runtime code with zeroes where this contract has immutables, as `runtime_code` is."""
+        plain = bytearray(code)
+        for start, length in self.immutables:
+            plain[start : start + length] = bytes(len(plain[start : start + length]))
+        return bytes(plain)
 
 
 @cache
@@ -54,6 +63,12 @@ def build(name: str) -> Build:
             },
             "settings": settings,
         },
+        runtime_code=bytes.fromhex(raw["deployedBytecode"]["object"].removeprefix("0x")),
+        immutables=tuple(
+            (one["start"], one["length"])
+            for places in raw["deployedBytecode"].get("immutableReferences", {}).values()
+            for one in places
+        ),
     )
 
 

@@ -99,6 +99,7 @@ class Deployer:
             "block": block,
             "deployer": self.account.address.lower(),
             "constructor_args": plain,
+            "constructor_encoded": "0x" + bytes(made.container.constructor.encode_input(*arguments)).hex(),
             "compiler": {
                 "version": made.compiler,
                 "settings_sha256": made.settings_sha256,
@@ -153,14 +154,17 @@ class Deployer:
         implementation: str | None = None,
         proxy: Build | None = None,
     ) -> None:
-        record = self.record(made, arguments, address, transaction, block)
+        own = () if implementation else arguments
+        record = self.record(made, own, address, transaction, block)
         if implementation and proxy:
             initialise = made.container.at(implementation).initialize.encode_input(*arguments)
             record |= {
                 "implementation": implementation.lower(),
                 "implementation_code_hash": code_hash(code_at(implementation)),
                 "constructor_args": [implementation.lower(), "0x" + bytes(initialise).hex()],
-                "initializer_args": record["constructor_args"],
+                "constructor_encoded": "0x"
+                + bytes(proxy.container.constructor.encode_input(implementation, initialise)).hex(),
+                "initializer_args": [_plain(argument) for argument in arguments],
                 "proxy": {"target": proxy.target, "standard_json": self.manifests.write_input(proxy)},
             }
         self.manifests.write(record)

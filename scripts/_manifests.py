@@ -87,9 +87,21 @@ class Manifests:
         if any(record.get(name) != value for name, value in fields.items()):
             self.write({**record, **fields})
 
+    def amend_role(self, role: str, holder: str) -> None:
+        """Record another holder of a role in the AccessManager's manifest."""
+        roles = (self.read("AccessManager") or {}).get("roles", {})
+        entry = {**roles.get(role, {"delay_s": 0}), "holder": holder}
+        self.amend("AccessManager", roles={**roles, role: entry})
+
     def write_input(self, build: Build) -> str:
         """Store the compiler input that reproduces a contract; returns the file's name."""
         name = f"{build.name}.input.json"
+        self._replace(name, build.standard_json)
+        return name
+
+    def write_version(self, build: Build, address: str) -> str:
+        """Store the compiler input of an implementation beside the one in use; returns the file's name."""
+        name = f"{build.name}.{address[2:10].lower()}.input.json"
         self._replace(name, build.standard_json)
         return name
 

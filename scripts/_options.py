@@ -49,6 +49,9 @@ out_option = click.option(
 account_option = click.option(
     "--account", "alias", help="Ape account that sends, or dev:N for development account N [default: dev:0]."
 )
+multisig_option = address_option(
+    "--multisig", help="Send nothing: print, as JSON, what this multisig has to send now."
+)
 
 
 def one_sentence(command: str) -> Callable:

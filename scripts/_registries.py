@@ -102,6 +102,12 @@ def feed_calls(
     return calls, placed
 
 
+def registered_sources(registry: ContractInstance) -> list[str]:
+    """The addresses of every source and cross-check of every feed, each once."""
+    found = [one for feed in _feeds(registry) for one in (*feed[5], *feed[6])]
+    return list(dict.fromkeys(str(one) for one in found))
+
+
 def _venues(registry: ContractInstance) -> list[tuple]:
     count = registry.venueCount()
     return [tuple(venue) for at in range(0, count, _PAGE) for venue in registry.venues(at, _PAGE)]

@@ -3,18 +3,12 @@ pragma solidity 0.8.37;
 
 import {DexRegistry} from "../src/DexRegistry.sol";
 import {PriceFeedRegistry} from "../src/PriceFeedRegistry.sol";
+import {DexRegistryNext} from "../world/DexRegistryNext.sol";
 import {Managed} from "./support/Managed.sol";
 import {ERC1967Proxy} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
 import {ERC1967Utils} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Utils.sol";
 import {Initializable} from "@openzeppelin/contracts/proxy/utils/Initializable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
-
-/// @dev A later version: one more function, the same storage.
-contract DexRegistryNext is DexRegistry {
-    function generation() external pure returns (uint256) {
-        return 2;
-    }
-}
 
 /// @dev The proxies: initialised once, upgraded by the upgrader only, storage where ERC-7201 says.
 contract UpgradesTest is Managed {

@@ -1,0 +1,52 @@
+"""Putting another router in the place of the current one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from engine.domain.errors import DeploymentError
+from scripts._artifacts import build
+from scripts._chain import Deployer, creation_code
+from scripts._deployed import Deployed
+from scripts._governed import Authority
+from scripts._registries import RegistryCall, router_calls
+from scripts._send import Creator, SentJournal
+
+_ROUTER = "ArbitrageRouter"
+
+
+def recorded_router(deployed: Deployed) -> dict[str, Any]:
+    """The router's manifest; raises DeploymentError when there is none."""
+    record = deployed.manifests.read(_ROUTER)
+    if record is None:
+        raise DeploymentError(f"{deployed.manifests.folder / _ROUTER}.json is missing: restore it")
+    return record
+
+
+def rotate(
+    deployed: Deployed, account: Any, authority: Authority, arguments: tuple, also: list[RegistryCall]
+) -> None:
+    """Deploy a router with these constructor arguments (or find it), announce or name it as the current one.
+
+    The manifest changes when the registry does; until then engines go on with the old router. `also` is done
+    or announced with it.
+    """
+    record, made = recorded_router(deployed), build(_ROUTER)
+    journal = SentJournal(deployed.manifests.folder / ".sent.json")
+    creator = Creator(account, journal)
+    address, transaction, block = creator.create(creation_code(made, arguments))
+    journal.clear()
+    calls = [*router_calls(deployed.dex_registry, address), *also]
+    progress = authority.perform(calls) if calls else None
+    if deployed.dex_registry.router() != address:
+        click.echo(f"engines go on with {record['address']} until the registry names {address}")
+    elif record["address"] != address.lower():
+        deployer = Deployer(account, deployed.manifests, creator)
+        entry = deployer.record(made, arguments, address, transaction, block)
+        earlier = {key: value for key, value in record.items() if key != "history"}
+        deployed.manifests.write({**entry, "history": [*record.get("history", []), earlier]})
+        click.echo(f"{_ROUTER}: recorded {address}; restart the engines with the operator's key of it")
+    elif progress is None or progress.complete:
+        click.echo(f"the router {address} is current and recorded already")
