@@ -40,10 +40,11 @@ def cli(operator, alias, multisig, out):
     if not manager.hasRole(role, operator)[0]:
         data = encode(manager.grantRole, role, operator, 0)
         calls.append(RegistryCall("+", f"operator {operator}", manager.address, data))
-    former = to_checksum_address(old)
-    if former != operator and manager.hasRole(role, former)[0]:
-        data = encode(manager.revokeRole, role, former)
-        calls.append(RegistryCall("-", f"operator {former}", manager.address, data))
+    earlier = [old, *(one["constructor_args"][0] for one in record.get("history", []))]
+    for former in dict.fromkeys(to_checksum_address(one) for one in earlier):
+        if former != operator and manager.hasRole(role, former)[0]:
+            data = encode(manager.revokeRole, role, former)
+            calls.append(RegistryCall("-", f"operator {former}", manager.address, data))
     account = choose_account(alias)
     rotate(deployed, account, Authority.of(manager, account, multisig), (operator.lower(), *others), calls)
     if deployed.dex_registry.router().lower() == deployed.manifests.read("ArbitrageRouter")["address"]:

@@ -9,10 +9,9 @@ import click
 from ape import networks
 from ape.cli import ConnectedProviderCommand
 
-from engine.app.governance import describe, examine_governance, router_operator_findings
-from engine.app.session import router_operator
+from engine.app.governance import describe, examine_governance
 from engine.app.verify import verify_deployments
-from engine.chain.deployments import ROUTER, read_manifests
+from engine.chain.deployments import read_manifests
 from engine.chain.rpc import connect
 from engine.domain.errors import DeploymentError
 from scripts._artifacts import build
@@ -63,8 +62,6 @@ async def _verify(url: str, out: Path) -> list[str]:
             findings += [f"{one.contract}: {finding}" for finding in one.findings]
         manifests = read_manifests(out, chain_id)
         access, governance = await examine_governance(node, manifests)
-        operator = await router_operator(node, manifests[ROUTER].address)
-        governance += router_operator_findings(access, manifests, operator)
         if not governance:
             click.echo(f"ok       roles: {describe(access)}; the deployer holds none")
         return findings + governance

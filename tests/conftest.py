@@ -1,12 +1,19 @@
 """Fixtures every test may use: nodes that are stopped when the test ends."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from engine.app.deploy import ape_environment
+from engine.app.toolchain import project_root
 from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.app.world.world import World, open_world
 
@@ -39,3 +46,59 @@ async def world() -> AsyncIterator[World]:
     """
     async with open_world(1) as made:
         yield made
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a script ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class ApeCommands:
+    """The scripts of `ape run`, one after another in a process of their own."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("ape_driver.py"))],
+            cwd=project_root(),
+            env=ape_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert json.loads(self.process.stdout.readline()) == "ready"
+
+    def start(self, script: str, *words: object) -> None:
+        """Have a script run without waiting for its end."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([script, *map(str, words)]) + "\n")
+        self.process.stdin.flush()
+
+    def __call__(self, script: str, *words: object) -> Said:
+        self.start(script, *words)
+        assert self.process.stdout is not None
+        return Said(**json.loads(self.process.stdout.readline()))
+
+    def kill(self) -> None:
+        """As `kill -9` would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def start_ape() -> Iterator[Callable[[], ApeCommands]]:
+    """Starts processes for `ape run` scripts; all are ended with the module's tests."""
+    started: list[ApeCommands] = []
+
+    def start() -> ApeCommands:
+        started.append(ApeCommands())
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()

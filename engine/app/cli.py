@@ -40,6 +40,8 @@ COMMANDS = {
         "Land our own arbitrage beside the searchers' in real blocks.", "simulate", kernels=True
     ),
     "doctor": Entry("Is this machine, node, key and configuration fit to run?", "doctor", kernels=True),
+    "halt": Entry("Stop sending from the next block on.", "halt"),
+    "resume": Entry("Take halt back.", "resume"),
     "explain": Entry("Why an opportunity was executed or refused, with every number.", "explain"),
     "ledger": Entry("What was done, earned and paid."),
     "config": Entry("Check or show a configuration."),

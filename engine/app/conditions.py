@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from engine.app.depth import depth_of
 from engine.app.sending import highest_priority_fee_wei
@@ -31,9 +32,25 @@ WITNESS_WAIT_S = 0.5
 
 @dataclass(slots=True)
 class Guard:
-    """The person's switch. It only ever stops; the chain's emergency stop is read each block."""
+    """The person's switch: trading halts while `halt_file` exists (`roundtrip halt` makes it). It only ever
+    stops; the chain's emergency stop is read each block."""
 
-    state: TradingState = TradingState.ACTIVE
+    halt_file: Path | None = None
+
+    @property
+    def state(self) -> TradingState:
+        """ACTIVE, or HALTED while the file is there."""
+        halted = self.halt_file is not None and self.halt_file.exists()
+        return TradingState.HALTED if halted else TradingState.ACTIVE
+
+
+def halt_file(settings: Settings) -> Path:
+    """The file that halts an engine with these settings."""
+    return settings.storage.directory / f"halt-{settings.chain.chain_id}"
+
+
+async def _nothing(block: BlockRef) -> str | None:
+    return None
 
 
 def _unit_price(token: Token, quote: FeedQuote) -> Fraction:
@@ -73,6 +90,7 @@ class ConditionsReader:
         priced: Collection[str],
         in_flight_pools: Callable[[], Set[str]] = frozenset,
         halted: Collection[str] = (),
+        distrusted: Callable[[BlockRef], Awaitable[str | None]] = _nothing,
     ):
         self._node = node
         self._settings = settings
@@ -84,21 +102,27 @@ class ConditionsReader:
         self._priced = sorted(priced)
         self._in_flight_pools = in_flight_pools
         self._halted = halted
+        self._distrusted = distrusted
+        self.venues_enabled: frozenset[str] = frozenset()
         self._depth = depth_of(market)
         self._allowed = frozenset(settings.risk.allowed_tokens) | frozenset(settings.market.base_tokens)
 
     async def read(self, block: BlockRef) -> Conditions:
         """Conditions at `block`. Raises NodeError when the node fails."""
-        feeds, registry, balance, latest, witnessed = await asyncio.gather(
+        feeds, registry, balance, latest, witnessed, distrusted = await asyncio.gather(
             read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
             self._registry.at(block),
             self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
             # While catching up the block is not the head, and what is found on it is too old to send.
             self._node.latest(),
             self._node.witnessed(block, WITNESS_WAIT_S),
+            self._distrusted(block),
         )
+        self.venues_enabled = frozenset(venue.name for venue in registry.venues if venue.enabled)
+        stopped = registry.stopped or registry.router != self._deployment.router or distrusted is not None
+        state = TradingState.HALTED if stopped else self._guard.state
         return Conditions(
-            self._view(block, latest.ref, witnessed, feeds, registry, quantity(balance, "balance")),
+            self._view(block, latest.ref, witnessed, state, feeds, registry, quantity(balance, "balance")),
             self._costs(block, feeds),
         )
 
@@ -107,16 +131,16 @@ class ConditionsReader:
         block: BlockRef,
         head: BlockRef,
         witnessed: bool,
+        state: TradingState,
         feeds: dict[str, FeedQuote],
         registry: RegistryState,
         balance_wei: int,
     ) -> RiskView:
         market = self._market
-        stopped = registry.stopped or registry.router != self._deployment.router
         return RiskView(
             head=head,
             head_witnessed=witnessed,
-            trading_state=TradingState.HALTED if stopped else self._guard.state,
+            trading_state=state,
             venues={
                 venue.name: venue.enabled and venue.name not in self._halted for venue in registry.venues
             },

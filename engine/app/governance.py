@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.chain.access import DELAYED, Access, read_access
+from engine.chain.calls import View, read_view
 from engine.chain.deployments import ACCESS_MANAGER, ROUTER, Manifest
 from engine.chain.wire import quantity
 from engine.domain.ports import Node
+
+_OPERATOR = View.of("OPERATOR()", "address")
 
 
 async def examine_governance(node: Node, manifests: Mapping[str, Manifest]) -> tuple[Access, list[str]]:
@@ -15,7 +18,7 @@ async def examine_governance(node: Node, manifests: Mapping[str, Manifest]) -> t
 
     Checked: the registries obey the recorded AccessManager; every restricted function is for its role; every
     role has a holder; roles that add risk wait; the deployer holds none; holders and delays are the recorded
-    ones. Raises NodeError when the node fails.
+    ones; the router obeys somebody who is operator. Raises NodeError when the node fails.
     """
     manager = manifests[ACCESS_MANAGER]
     head = quantity(await node.request("eth_blockNumber", ()), "block number")
@@ -34,14 +37,11 @@ async def examine_governance(node: Node, manifests: Mapping[str, Manifest]) -> t
                 )
     else:
         findings.append(f"{manager.path} records no roles: the deployment was not finished")
+    router = manifests[ROUTER].address
+    (operator,) = await read_view(node, router, _OPERATOR, (), hex(head))
+    if str(operator).lower() not in access.holders["operator"]:
+        findings.append(f"the router {router} obeys {operator}, who is not operator")
     return access, findings
-
-
-def router_operator_findings(access: Access, manifests: Mapping[str, Manifest], operator: str) -> list[str]:
-    """Whether the router obeys somebody whom the AccessManager lists as operator."""
-    if operator in access.holders["operator"]:
-        return []
-    return [f"the router {manifests[ROUTER].address} obeys {operator}, who is not operator"]
 
 
 def describe(access: Access) -> str:

@@ -11,15 +11,22 @@ from typing import Any
 
 import stamina
 
-from engine.app.conditions import ConditionsReader, Guard
+from engine.app.conditions import ConditionsReader, Guard, halt_file
 from engine.app.finders import make_finder
 from engine.app.market_feed import MarketFeed, Progress
 from engine.app.sending import make_bidder
 from engine.app.settings import Settings
 from engine.app.tripwire import Tripwire
 from engine.chain.calls import View, read_view
-from engine.chain.deployments import Deployment, check, read_manifests
+from engine.chain.deployments import (
+    DEX_REGISTRY,
+    PRICE_FEED_REGISTRY,
+    Deployment,
+    check,
+    read_manifests,
+)
 from engine.chain.endpoint_set import EndpointSet, connect_all
+from engine.chain.implementations import ImplementationWatch
 from engine.chain.logs import token_delta
 from engine.chain.registry import read_registry
 from engine.chain.source import LiveBlockSource
@@ -148,12 +155,14 @@ class Session:
     bidder: Bidder
     activity: ActivityLog
     pinned: Pinned
+    watch: ImplementationWatch
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     trust: VenueTrust = field(default_factory=VenueTrust)
     tripwire: Tripwire | None = None
     pipeline: Pipeline | None = None
     source: LiveBlockSource | None = None
+    reader: ConditionsReader | None = None
 
     async def synchronise(self) -> None:
         """Read the registry and every pool at the node's head, and build the line on that picture."""
@@ -170,7 +179,7 @@ class Session:
 
     async def follow(self, blocks: int | None = None) -> None:
         """Take blocks through the line, `blocks` of them if given; reads the market anew, as often as it
-        takes, when a reorg or a gap reaches past what can be undone or caught up."""
+        takes, when a reorg or a gap reaches past what can be undone or caught up, or a venue was enabled."""
         assert self.pipeline is not None
         assert self.source is not None
         done = 0
@@ -182,6 +191,9 @@ class Session:
                         done += 1
                         if blocks is not None and done >= blocks:
                             return
+                        if self._venue_enabled():
+                            break
+                await self._resynchronise("a venue was enabled in the DexRegistry")
             except (ReorgTooDeep, GapTooWide, UnknownParent) as error:
                 await self._resynchronise(str(error))
 
@@ -190,6 +202,11 @@ class Session:
         if self.tripwire is not None:
             await self.tripwire.close()
             self.feed.save(self.market)
+
+    def _venue_enabled(self) -> bool:
+        """Whether the registry now allows a venue whose pools were not read."""
+        known = {venue.name for venue in self.feed.venues if venue.enabled}
+        return self.reader is not None and not self.reader.venues_enabled <= known
 
     async def _resynchronise(self, reason: str) -> None:
         self.observe("resync", {"reason": reason})
@@ -211,7 +228,7 @@ class Session:
                 "none of market.base_tokens is in any pool of the enabled venues: check the addresses and "
                 "market.discovery_from_block"
             )
-        reader = ConditionsReader(
+        self.reader = reader = ConditionsReader(
             self.node,
             settings,
             market,
@@ -221,6 +238,7 @@ class Session:
             self._priced(),
             # A live view: venues may be halted at any block.
             halted=self.trust.halted.keys(),
+            distrusted=self.watch.distrusted,
         )
         planner = Planner(
             self.deployment.router,
@@ -309,13 +327,20 @@ async def open_session(
             node,
             deployment,
             operator,
-            guard or Guard(),
+            guard or Guard(halt_file(settings)),
             heard,
             observe,
             MarketFeed(node, settings, progress, cache),
             make_bidder(settings),
             activity,
             pinned,
+            ImplementationWatch(
+                node,
+                settings.deployments.directory,
+                chain_id,
+                observe,
+                {DEX_REGISTRY: deployment.dex_registry, PRICE_FEED_REGISTRY: deployment.price_feed_registry},
+            ),
         )
         if key is not None:
             session.sender = await _open_sender(session, key)

@@ -99,7 +99,7 @@ async def check(node: Node, manifests: Mapping[str, Manifest]) -> Deployment:
 
 
 # ERC-1967: keccak256("eip1967.proxy.implementation") - 1.
-_IMPLEMENTATION_SLOT = hex(int.from_bytes(keccak(text="eip1967.proxy.implementation"), "big") - 1)
+IMPLEMENTATION_SLOT = hex(int.from_bytes(keccak(text="eip1967.proxy.implementation"), "big") - 1)
 
 
 async def _check_code(node: Node, manifest: Manifest, address: str, wanted: str, what: str) -> None:
@@ -118,7 +118,7 @@ async def _check_code(node: Node, manifest: Manifest, address: str, wanted: str,
 
 async def _check_proxy(node: Node, manifest: Manifest) -> None:
     slot = octets(
-        await node.request("eth_getStorageAt", [manifest.address, _IMPLEMENTATION_SLOT, "latest"]), "slot", 32
+        await node.request("eth_getStorageAt", [manifest.address, IMPLEMENTATION_SLOT, "latest"]), "slot", 32
     )
     actual = "0x" + slot[12:].hex()
     if actual != manifest.implementation:

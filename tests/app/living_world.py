@@ -15,7 +15,7 @@ from eth_account import Account
 from eth_utils import keccak
 
 from engine.app.deploy import FeedListing, deploy
-from engine.app.world.node import AnvilProcess
+from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.app.world.world import World, node_options
 from engine.chain.keys import signer_of_key
 from engine.chain.wire import header
@@ -40,7 +40,7 @@ class LivingWorld:
     Every method is synchronous.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, options: AnvilOptions | None = None):
         self.directory = directory
         self.operator = signer_of_key(OPERATOR_KEY).address
         self.keystore = directory / "operator.json"
@@ -49,7 +49,7 @@ class LivingWorld:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="living-world", daemon=True)
         self._thread.start()
-        self.anvil = AnvilProcess(node_options())
+        self.anvil = AnvilProcess(options or node_options())
         self.world: World
         write_keystore(self.keystore, OPERATOR_KEY)
         self.passphrase_file.write_text(PASSPHRASE + "\n")

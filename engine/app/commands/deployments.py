@@ -8,8 +8,11 @@ from typing import Annotated
 
 import typer
 
+from engine.app.governance import describe, examine_governance
 from engine.app.output import err, out, print_json
 from engine.app.verify import Verification, verify_deployments
+from engine.chain.access import Access
+from engine.chain.deployments import read_manifests
 from engine.chain.rpc import connect
 
 app = typer.Typer(
@@ -30,9 +33,10 @@ def verify(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> int:
-    """Recompile each recorded source with py-solc-x and compare the result with the chain's runtime code."""
+    """Recompile each recorded source with py-solc-x and compare the result with the chain's runtime code;
+    examine roles, delays and that the deployer holds none."""
     with err.status("recompiling and comparing"):
-        chain_id, results = asyncio.run(_verify(rpc, directory))
+        chain_id, results, roles, governance = asyncio.run(_verify(rpc, directory))
     if as_json:
         print_json(
             {
@@ -47,6 +51,8 @@ def verify(
                     }
                     for result in results
                 ],
+                "roles": roles.holders,
+                "governance": governance,
             }
         )
     else:
@@ -54,10 +60,15 @@ def verify(
             out.print(f"{result.contract} {result.address}: {'verified' if result.verified else 'DIFFERS'}")
             for finding in result.findings:
                 out.print(f"  {finding}")
-    return 0 if all(result.verified for result in results) else 1
+        out.print(f"roles: {describe(roles)}")
+        for finding in governance:
+            out.print(f"  {finding}")
+    return 0 if all(result.verified for result in results) and not governance else 1
 
 
-async def _verify(rpc: str, directory: Path) -> tuple[int, list[Verification]]:
+async def _verify(rpc: str, directory: Path) -> tuple[int, list[Verification], Access, list[str]]:
     async with connect(rpc) as node:
         chain_id = await node.chain_id()
-        return chain_id, await verify_deployments(node, directory, chain_id)
+        results = await verify_deployments(node, directory, chain_id)
+        roles, governance = await examine_governance(node, read_manifests(directory, chain_id))
+        return chain_id, results, roles, governance

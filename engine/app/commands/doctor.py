@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from engine.app.conditions import halt_file
+from engine.app.governance import describe, examine_governance
 from engine.app.kernels import warm_kernels
 from engine.app.output import err, print_json, say
 from engine.app.session import router_operator
@@ -26,7 +28,7 @@ from engine.chain.keys import keystore_address
 from engine.chain.registry import read_registry
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
-from engine.domain.errors import ConfigError, RoundtripError
+from engine.domain.errors import ConfigError, DeploymentError, RoundtripError
 from engine.storage.pool_cache import refusals
 
 _OLD_HEAD_S = 60
@@ -131,6 +133,8 @@ async def _chain(settings: Settings) -> list[Finding]:
                     for member in node.members
                 ],
                 await _examine_chain("contracts on chain", _contracts(node, settings)),
+                await _examine_chain("roles", _roles(node, settings)),
+                _examine("halt", lambda: _halt(settings)),
             ]
             if settings.keys.keystore is not None:
                 findings.append(await _examine_chain("operator key", _key(node, settings)))
@@ -165,6 +169,21 @@ async def _contracts(node: EndpointSet, settings: Settings) -> str:
         raise ConfigError("the DexRegistry's emergency stop is on: nothing will be traded")
     enabled = [venue.name for venue in registry.venues if venue.enabled]
     return f"as recorded; router {deployment.router}; venues {', '.join(enabled) or 'none'}"
+
+
+async def _roles(node: EndpointSet, settings: Settings) -> str:
+    manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
+    access, findings = await examine_governance(node, manifests)
+    if findings:
+        raise DeploymentError(f"{'; '.join(findings)}: ask the administrator, then `ape run verify`")
+    return f"{describe(access)}; the deployer holds none"
+
+
+def _halt(settings: Settings) -> str:
+    path = halt_file(settings)
+    if path.exists():
+        raise ConfigError(f"{path} halts this engine: `roundtrip resume` takes it back")
+    return "not halted"
 
 
 async def _key(node: EndpointSet, settings: Settings) -> str:
