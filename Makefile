@@ -32,6 +32,7 @@ lint: setup ## formatting, style, types and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(FORGE) fmt --check
+	$(BIN)/python tools/contract_snapshots.py
 
 format: setup ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix engine tests scripts tools benchmarks
