@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import solcx
+from solcx.exceptions import SolcError
 
 from engine.app.toolchain import project_root
 from engine.domain.errors import ConfigError, DeploymentError
@@ -62,7 +63,11 @@ def _write_build_info(folder: Path, given: dict[str, Any]) -> str:
     }
     standard = {**given, "settings": settings}
     compiler = _compiler()
-    output = solcx.compile_standard(standard, solc_binary=compiler)
+    try:
+        output = solcx.compile_standard(standard, solc_binary=compiler)
+    except SolcError as error:
+        said = " ".join(str(error.message or error).split())
+        raise DeploymentError(f"the {folder.name} version does not compile: {said}") from error
     folder.mkdir()
     version = compiler.name.removeprefix("solc-v")
     info = {

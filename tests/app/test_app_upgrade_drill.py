@@ -175,9 +175,10 @@ def test_a_venue_that_is_enabled_is_read_and_traded(living: LivingWorld, config:
         with roundtrip("run", "--config", config, "--json") as process:
             fewer = process.wait_for_log("started")["pools"]
             living.announce_and_send(CURATOR, registry, data("enableVenue(uint256)", number))
-            process.finished(living.step())
+            living.step()
             assert "venue was enabled" in process.wait_for_log("resync")["reason"]
             assert process.wait_for_log("resynchronised")["pools"] > fewer
+            process.finished(living.step())
             process.stop_with(signal.SIGINT)
     except BaseException:
         living.announce_and_send(CURATOR, registry, data("enableVenue(uint256)", number))
