@@ -13,7 +13,6 @@ from engine.app.governance import describe, examine_governance
 from engine.app.verify import verify_deployments
 from engine.chain.deployments import read_manifests
 from engine.chain.rpc import connect
-from engine.domain.errors import DeploymentError
 from scripts._artifacts import build
 from scripts._chain import connected_chain_id
 from scripts._deployed import Deployed
@@ -49,7 +48,8 @@ def cli(out):
     for finding in findings:
         click.echo(f"DIFFERS  {finding}")
     if findings:
-        raise DeploymentError(f"{len(findings)} findings: the deployment is not what was recorded")
+        click.echo(f"verify: {len(findings)} findings: the deployment is not what was recorded", err=True)
+        raise SystemExit(1)
 
 
 async def _verify(url: str, out: Path) -> list[str]:

@@ -48,6 +48,10 @@ class Governed:
         self.web3.provider.make_request("evm_increaseTime", [seconds])
         self.web3.provider.make_request("evm_mine", [])
 
+    def set_code(self, address: str, code: bytes) -> None:
+        """Put code at an address."""
+        self.web3.provider.make_request("anvil_setCode", [address, "0x" + code.hex()])
+
     def manifest(self, name: str) -> dict[str, Any]:
         """A contract's record."""
         return json.loads((self.folder / "out" / "31337" / f"{name}.json").read_text())
@@ -101,7 +105,7 @@ def test_configure_closes_the_difference_and_then_does_nothing(governed: Governe
     dry = governed.run("configure", *table, "--dry-run").out
     assert "difference: + venue uniswap-v3" in dry
     assert "difference: + feed" in dry
-    refused = governed.run("configure", *table, "--account", STRANGER, code=1)
+    refused = governed.run("configure", *table, "--account", STRANGER, code=2)
     assert "has no role for this" in refused.err
     assert governed.contract("DexRegistry").functions.venueCount().call() == 0
     assert "done: + venue" in governed.twice("configure", *table, "--account", CURATOR)
@@ -144,7 +148,7 @@ def test_verify_finds_what_is_not_ours(governed: Governed) -> None:
     )
     said = governed.run("verify", code=1)
     assert f"the price source {source} is none of ours" in said.out
-    governed.web3.provider.make_request("anvil_setCode", [source, "0x" + code.hex().removeprefix("0x")])
+    governed.set_code(source, bytes(code))
     governed.run("verify")
 
 
@@ -153,7 +157,7 @@ def test_the_guardian_stops_and_the_administrator_resumes(governed: Governed) ->
     assert "done: - emergency stop on" in governed.run("pause", "--account", GUARDIAN).out
     assert registry.functions.stopped().call()
     assert "on already" in governed.run("pause", "--account", GUARDIAN).out
-    assert "has no role" in governed.run("resume", "--account", GUARDIAN, code=1).err
+    assert "has no role" in governed.run("resume", "--account", GUARDIAN, code=2).err
     assert "done: + emergency stop off" in governed.twice("resume", "--account", ADMIN)
     assert not registry.functions.stopped().call()
 
