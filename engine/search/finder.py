@@ -105,6 +105,11 @@ class Finder:
         solved.complete = solved.complete and candidates.complete
         return solved
 
+    def est_ceilings(self, candidates: Candidates) -> NDArray[np.float64]:
+        """est profit before costs, base units, that no execution of each candidate exceeds."""
+        unsolved = Solved.unsolved(candidates.cycles)
+        return self._index.est_ceilings(self.market.arrays, unsolved.cycles, unsolved.codes)
+
     def find(
         self,
         changed_rows: NDArray[np.int32] | None,
