@@ -88,7 +88,8 @@ class Line:
     `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
     returns their rows; `refresh` reads pools whose logs say that they changed, but not how; `price` sets the
     fees a simulated plan is sent at; `execute` is None in paper mode; `publish` must not block;
-    `activity` is what the engine did lately; `tripwire` compares the market with the node.
+    `activity` is what the engine did lately; `tripwire` compares the market with the node; a search stops
+    after `search_seconds` with what it has.
     """
 
     market: Market
@@ -105,6 +106,7 @@ class Line:
     price: Callable[[SimulatedPlan, GasCosts], SimulatedPlan] = unpriced
     activity: Callable[[BlockRef], Activity] = no_activity
     tripwire: Watch | None = None
+    search_seconds: float | None = None
 
 
 class Pipeline:
@@ -156,14 +158,22 @@ class Pipeline:
             conditions_task.cancel()
             await asyncio.gather(conditions_task, return_exceptions=True)
         rows = self._rows(changed, added) if self._searched_all else None
-        found = await asyncio.to_thread(line.finder.find, rows, block, conditions.costs, line.per_block)
-        self._searched_all = True
+        deadline = None if line.search_seconds is None else time.monotonic() + line.search_seconds
+        found = await asyncio.to_thread(
+            line.finder.find, rows, block, conditions.costs, line.per_block, deadline
+        )
+        self._searched_all = self._searched_all or not found.partial
         carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
         self._carried = {row for first in carried for row in line.market.rows_of(first)}
+        if found.partial and rows is not None:
+            # What the deadline cut off is looked at again.
+            self._carried.update(rows.tolist())
         approved = self._assess(found, self._with_outcomes(conditions.view))
         simulated, submitted = await self._carry_out(approved, block, conditions.costs, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
-        finished = BlockFinished(block, len(found), len(approved), simulated, submitted, elapsed_ms)
+        finished = BlockFinished(
+            block, len(found), len(approved), simulated, submitted, elapsed_ms, found.partial
+        )
         line.publish(finished)
         if line.tripwire is not None:
             line.tripwire.sample(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,9 +35,15 @@ class FullFinder:
         return self.finder.find(None, block, costs, limit, deadline)
 
 
-def make_finder(name: FinderName, market: Market, base_tokens: Sequence[str], max_hops: int) -> CycleFinder:
-    """The finder of that name. Raises MarketError as `Finder` does."""
+def make_finder(
+    name: FinderName,
+    market: Market,
+    base_tokens: Sequence[str],
+    max_hops: int,
+    max_input: Mapping[str, int] | None = None,
+) -> CycleFinder:
+    """The finder of that name; `max_input` as `Finder`'s. Raises MarketError as `Finder` does."""
     if name == "joint":
-        return JointFinder(market, base_tokens, max_hops)
-    finder = Finder(market, base_tokens, max_hops)
+        return JointFinder(market, base_tokens, max_hops, max_input)
+    finder = Finder(market, base_tokens, max_hops, max_input=max_input)
     return FullFinder(finder) if name == "full" else finder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -142,9 +143,11 @@ async def _run_fork(run: Run) -> None:
 
 
 async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) -> None:
+    started = time.perf_counter()
     with progress_bar("preparing the compiled kernels"):
         await asyncio.to_thread(warm_kernels, settings.search.finder)
     telemetry, bus = Telemetry(run.logger), Bus()
+    telemetry.search_ready(time.perf_counter() - started)
     operator = signer.address if signer else None
     async with open_records(
         settings.storage.directory,

@@ -255,7 +255,9 @@ class Session:
         self.pipeline = Pipeline(
             Line(
                 market=market,
-                finder=make_finder(settings.search.finder, market, bases, settings.search.max_hops),
+                finder=make_finder(
+                    settings.search.finder, market, bases, settings.search.max_hops, settings.risk.trade_caps
+                ),
                 conditions=reader.read,
                 admit=lambda raw: self.feed.admit(market, raw),
                 refresh=self.feed.refresh,
@@ -267,6 +269,7 @@ class Session:
                 publish=self.publish,
                 activity=self.activity.at,
                 per_block=settings.search.per_block,
+                search_seconds=settings.search.deadline_ms / 1e3,
                 price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei),
             )
         )

@@ -114,12 +114,14 @@ class SearchSettings(Section):
     """How cycles are searched. `per_block` opportunities at most go to the risk chain per block.
 
     `finder`: `incremental` looks only through pools that changed, `full` through all of them in every block,
-    `joint` also solves for the optimum over all pools and prefers cycles that are best together.
+    `joint` also solves for the optimum over all pools and prefers cycles that are best together. A search
+    stops after `deadline_ms` with what it has, which is counted as partial.
     """
 
     finder: FinderName = "incremental"
     max_hops: int = Field(default=3, ge=2, le=4)
     per_block: int = Field(default=32, gt=0)
+    deadline_ms: int = Field(default=3_000, gt=0)
 
 
 class GasSettings(Section):

@@ -94,7 +94,8 @@ class ExecutionResolved:
 
 @dataclass(frozen=True, slots=True)
 class BlockFinished:
-    """The line is done with a block. `elapsed_ms` from its arrival."""
+    """The line is done with a block. `elapsed_ms` from its arrival; `partial` when the search ran out of time
+    and may have missed better opportunities."""
 
     block: BlockRef
     found: int
@@ -102,6 +103,7 @@ class BlockFinished:
     simulated: int
     submitted: int
     elapsed_ms: float
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

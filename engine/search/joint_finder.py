@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,13 +46,20 @@ class JointFinder:
     in the costs is worth nothing to the plan; without any price, one base unit of the first counts as one.
     """
 
-    def __init__(self, market: Market, base_tokens: Sequence[str], max_hops: int = 3) -> None:
-        """As `Finder`; the planner's cycles may be longer than `max_hops`."""
+    def __init__(
+        self,
+        market: Market,
+        base_tokens: Sequence[str],
+        max_hops: int = 3,
+        max_input: Mapping[str, int] | None = None,
+    ) -> None:
+        """As `Finder`; the planner's cycles may be longer than `max_hops`, and `max_input` does not bound
+        them."""
         self.market = market
         self.base_tokens = tuple(dict.fromkeys(base_tokens))
         self.max_hops = max_hops
         self.last: JointOutcome | None = None
-        self._finder = Finder(market, base_tokens, max_hops)
+        self._finder = Finder(market, base_tokens, max_hops, max_input=max_input)
         self._solver: JointSolver | None = None
         self._size = (0, 0)
 

@@ -102,6 +102,8 @@ class Telemetry:
     def block_finished(self, fact: BlockFinished) -> None:
         self.counts["block_finished"] += 1
         self.counts["opportunities_found"] += fact.found
+        if fact.partial:
+            self.counts["partial_search"] += 1
         _keep(self.block_elapsed_ms, fact.elapsed_ms)
         self.log.info(
             "block_finished",
@@ -249,6 +251,11 @@ class Telemetry:
         self.counts["recovered"] += resolved
         emit = self.log.warning if torn_bytes else self.log.info
         emit("recovered", in_flight=in_flight, resolved=resolved, torn_bytes=torn_bytes)
+
+    def search_ready(self, seconds: float) -> None:
+        """The search's kernels are loaded, that long after they were asked for."""
+        self.counts["search_ready"] += 1
+        self.log.info("search_ready", seconds=round(seconds, 3))
 
     def degraded(self, what: str, error: BaseException | str) -> None:
         """Something the line does without for now failed."""
