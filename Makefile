@@ -6,7 +6,7 @@ BIN := .venv/bin
 FORGE = $$($(BIN)/python -c "from engine.app.toolchain import foundry_tool as t; print(t('forge'))")
 ARGS ?=
 
-.PHONY: help setup demo test test-python test-contracts lint format bench fuzz exactness gas docs lock clean
+.PHONY: help setup demo test test-python test-contracts lint format bench fuzz exactness gas analyse docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench: setup ## speed, beside peers, as JSON and tables in benchmarks/results/
 
 gas: setup ## gas of each kind of cycle on real bytecode, into benchmarks/results/gas.json
 	@$(BIN)/python -m benchmarks.gas
+
+analyse: setup ## slither against its explained findings, halmos's proofs of the router (about 3 minutes)
+	@$(BIN)/python tools/analyse.py
 
 docs: setup ## check that the documents match the tree
 	$(BIN)/pytest -q tests/docs

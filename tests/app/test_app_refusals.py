@@ -60,6 +60,16 @@ def test_an_unfunded_key(living: LivingWorld, refused: Callable[..., str]) -> No
     assert "gas" in said
 
 
+def test_an_operator_that_carries_code(living: LivingWorld, refused: Callable[..., str]) -> None:
+    living.rpc("anvil_setCode", living.operator, "0xef0100" + "5a" * 20)
+    try:
+        said = refused()
+    finally:
+        living.rpc("anvil_setCode", living.operator, "0x")
+    assert living.operator in said
+    assert "carries code" in said
+
+
 def test_a_key_below_the_reserve(living: LivingWorld, refused: Callable[..., str]) -> None:
     assert "gas_reserve_wei" in refused(risk__gas_reserve_wei=FUNDS_WEI * 10)
 

@@ -69,3 +69,16 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
     }
     for section, values in shown.items():
         assert set(values) - written.get(section, set()) <= optional.get(section, set()), section
+
+
+def test_every_threat_has_a_defence_and_tests_that_are_there() -> None:
+    text = (ROOT / "docs/threat-model.md").read_text()
+    rows = [row.split("|")[1:-1] for row in re.findall(r"^\| \d+ .*$", text, re.M)]
+    assert [int(row[0]) for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) >= 31
+    for number, attack, defence, proof in rows:
+        named = re.findall(r"`([\w./]+)::(\w+)`", proof)
+        assert all((attack.strip(), defence.strip(), named)), number
+        for path, function in named:
+            source = (ROOT / path).read_text()
+            assert re.search(rf"\b(?:def|function) {function}\b", source), f"{path} has no {function}"

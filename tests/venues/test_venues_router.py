@@ -4,13 +4,14 @@ the router realises, to the wei, and nothing is left behind."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
+from eth_abi import encode
 
 from benchmarks.gas import OPERATOR, sized
 from benchmarks.gas_market import GasMarket, Node
-from engine.app.toolchain import project_root
+from engine.app.toolchain import forge_artifact, project_root
 from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.domain.errors import ExecutionError
 from engine.domain.market import ZERO_ADDRESS, BlockRef
@@ -219,3 +220,20 @@ def test_a_copy_a_replay_and_a_reorg_are_refused(bench: Bench):
     block = bench.market.refresh()
     validity = Validity(0, block.number + 1, block.hash)
     bench.send(encode_cycles([opportunity], validity, 1, bench.market.pinned))
+
+
+def test_what_the_possibility_of_a_stop_costs(bench: Bench):
+    """The guardian's build reads one cold storage slot more."""
+    market = bench.market
+    opportunity = sized(market, ("v3:01a", "v3:01b"), bench.block)
+    pinned = (each or ZERO_ADDRESS for each in astuple(market.pinned))
+    arguments = encode(["address"] * 7, [market.owner, OPERATOR, market.owner, *pinned])
+    stoppable = market.deploy(forge_artifact("ArbitrageRouterWithStop").bytecode + arguments)
+    stream, spent = encoded(bench, opportunity), []
+    start = bench.node("evm_snapshot")
+    for router in (market.router, stoppable):
+        bench.node("evm_setNextBlockTimestamp", bench.block.timestamp + 60)
+        receipt = market.transact({"from": OPERATOR, "to": router, "data": "0x" + stream.hex()})
+        spent.append(int(receipt["gasUsed"], 16))
+        bench.node("evm_revert", start)
+    assert 2_100 <= spent[1] - spent[0] <= 2_500

@@ -40,6 +40,43 @@ library Stream {
         return abi.encodePacked(op(2, zeroForOne), pool);
     }
 
+    /// @dev `place`: 0 forward, 1 direct, 2 relay. `form`: 1 second form, 2 pushed, 4 approved.
+    function pull(
+        uint8 kind,
+        uint8 place,
+        address venue,
+        uint256 amountIn,
+        uint8 form,
+        address tokenIn,
+        address tokenOut
+    ) internal pure returns (bytes memory) {
+        return bytes.concat(
+            abi.encodePacked((kind << 2) | place, venue, uint112(amountIn), form, uint8(0x01)),
+            form & 4 != 0 ? abi.encodePacked(tokenIn) : bytes(""),
+            place == 2 ? abi.encodePacked(tokenOut) : bytes("")
+        );
+    }
+
+    /// @dev 11 Morpho, 12 Aave.
+    function loan(uint8 kind, address lender, uint256 amount, address token)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked((kind << 2) | 1, lender, uint112(amount), token);
+    }
+
+    function hold() internal pure returns (bytes memory) {
+        return abi.encodePacked(uint8(13 << 2));
+    }
+
+    function guarded(address[] memory tokens) internal pure returns (bytes memory list) {
+        list = abi.encodePacked(uint8(tokens.length << 4));
+        for (uint256 i = 0; i < tokens.length; i++) {
+            list = bytes.concat(list, bytes20(tokens[i]));
+        }
+    }
+
     function op(uint8 kind, bool zeroForOne) internal pure returns (uint8) {
         return (kind << 2) | (zeroForOne ? 1 : 0);
     }
