@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
+from engine.app.listed import read_listed
 from engine.app.loading import load
 from engine.app.settings import Settings
 from engine.chain.bootstrap import bootstrap, refresh
@@ -123,18 +124,23 @@ class MarketFeed:
         venues = [venue for venue in self.venues if venue.enabled]
         tokens = self._tradable()
         first = self._settings.market.discovery_from_block
-        searched = hashlib.sha256(repr((venues, first, sorted(tokens or ()))).encode()).hexdigest()
+        scope = repr((venues, sorted(tokens or ()), self._settings.market))
+        searched = hashlib.sha256(scope.encode()).hexdigest()
         known: dict[str, PoolRecord] = {}
         if cached.searched == searched and await self._is_canonical(
             cached.searched_to, cached.searched_hash, head
         ):
             known, first = cached.pools, cached.searched_to + 1
             self._refuse(cached.refused)
+        market = self._settings.market
+        listed = ([], {}) if market.pools_file is None else read_listed(market.pools_file, venues)
+        self._refuse(listed[1])
         found, refused = await find_pools(
             self._node,
-            venues,
+            [] if market.only_listed else venues,
             first,
             head,
+            listed=listed[0],
             tokens=tokens,
             known=known.keys() | self.refused.keys(),
             progress=lambda done, total, pools: self._progress("factory blocks", done, total),

@@ -100,11 +100,17 @@ class DeploymentSettings(Section):
 
 
 class MarketSettings(Section):
-    """Which tokens start and end cycles, which one prices gas, and where the search for pools begins."""
+    """Which tokens start and end cycles, which one prices gas, and where the search for pools begins.
+
+    `pools_file` is a JSON list of further pools, `{"address", "protocol"}` each; with `only_listed` no others
+    are searched for.
+    """
 
     base_tokens: list[Address] = Field(min_length=1)
     wrapped_native: Address = Field(description="the token that is worth one native coin, e.g. WETH")
     discovery_from_block: int = Field(default=0, ge=0)
+    pools_file: Path | None = None
+    only_listed: bool = False
 
 
 FinderName = Literal["incremental", "full", "joint"]

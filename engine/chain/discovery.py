@@ -21,6 +21,7 @@ from engine.chain.wire import quantity
 from engine.domain.errors import NodeError, NodeUnreachable
 from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Protocol, Venue
 from engine.domain.ports import Node
+from engine.domain.provenance import is_genuine
 
 _FIRST_RANGE_BLOCKS = 10_000
 _MAX_RANGE_BLOCKS = 1_000_000
@@ -52,11 +53,13 @@ async def find_pools(
     *,
     tokens: Collection[str] | None = None,
     known: Collection[str] = (),
+    listed: Iterable[Sighting] = (),
     progress: Progress = lambda done, total, found: None,
 ) -> tuple[list[PoolRecord], dict[str, str]]:
     """Every pool of the venues whose tokens are all among `tokens` where given; and by address why others
-    were refused. What the venues' own lists say of `known` addresses is passed over. Raises NodeError as
-    `discover` does."""
+    were refused. What the venues' own lists say of `known` addresses is passed over; `listed` are sightings
+    from elsewhere, of which those are kept that a venue can have made. Raises NodeError as `discover`
+    does."""
     created = await discover(node, venues, from_block, block, tokens=tokens, progress=progress)
     reading = Reading(node, block, venues)
     reading.refused |= dict(created.refused)
@@ -64,9 +67,25 @@ async def find_pools(
     for venue in venues:
         sightings += [one for one in await list_pools(reading, venue) if one.address not in known]
     records = created.pools + await identify(reading, _each_once(sightings))
+    records += await _of_their_venue(reading, [one for one in listed if one.address not in known])
     wanted = None if tokens is None else {*tokens, ZERO_ADDRESS}
     unique = {pool.key: pool for pool in records if wanted is None or wanted.issuperset(pool.tokens)}
     return list(unique.values()), reading.refused
+
+
+async def _of_their_venue(reading: Reading, listed: Sequence[Sighting]) -> list[PoolRecord]:
+    """Of each listed pool, the record under the venue that proves to have made it."""
+    found: dict[str, PoolRecord] = {}
+    for venue in {one.venue for one in listed}:
+        for pool in await identify(reading, [one for one in listed if one.venue == venue]):
+            if is_genuine(venue, pool):
+                found[pool.key] = pool
+    for one in listed:
+        # Asked as another factory's pool it may have been refused.
+        reading.refused.pop(one.address, None)
+        if one.address not in found:
+            reading.refused[one.address] = "none of the known factories made it"
+    return list(found.values())
 
 
 async def list_pools(reading: Reading, venue: Venue, start: int = 0) -> list[Sighting]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from engine.chain.calls import View
@@ -21,6 +22,8 @@ from engine.domain.pool_details import (
     SolidlyVersion,
 )
 
+_TOKEN0, _TOKEN1 = View.of("token0()", "address"), View.of("token1()", "address")
+_FEE = View.of("fee()", "uint24")
 _METADATA = View.of("metadata()", "uint256", "uint256", "uint256", "uint256", "bool", "address", "address")
 _FEE_OF_POOL = View.of("getFee(address,bool)", "uint256")
 _IS_STABLE = View.of("stableSwap()", "bool")
@@ -54,6 +57,43 @@ async def identify(reading: Reading, sightings: Sequence[Sighting]) -> list[Pool
     return [pool for pool in records if pool.key not in reading.refused]
 
 
+async def _pairs(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRecord]:
+    """Uniswap V2 pairs that a list names."""
+    tokens = await _tokens(reading, sighted)
+    return [
+        replace(record(one, tokens[one.address]), fee_pips=one.sighting.venue.fee_pips or 3000)
+        for one in sighted
+        if one.address in tokens
+    ]
+
+
+async def _concentrated(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRecord]:
+    """Uniswap V3 and Slipstream pools that a list names; Slipstream's fee is part of the state."""
+    tokens = await _tokens(reading, sighted)
+    answers = await reading.of_each([one.draft for one in sighted], _FEE, _SPACING)
+    found = []
+    for one, (fee, spacing) in zip(sighted, answers, strict=True):
+        if one.address in tokens and fee is not None and spacing is not None:
+            made = record(one, tokens[one.address], spacing=spacing[0])
+            is_fixed = one.sighting.venue.protocol is Protocol.UNISWAP_V3
+            found.append(replace(made, fee_pips=fee[0]) if is_fixed else made)
+    return found
+
+
+async def _tokens(reading: Reading, sighted: Sequence[Sighted]) -> dict[str, tuple[str, ...]]:
+    """By address, the two tokens: as the sighting says, else as the pool says."""
+    answers = await reading.of_each([one.draft for one in sighted], _TOKEN0, _TOKEN1, optional=True)
+    found: dict[str, tuple[str, ...]] = {}
+    for one, (token0, token1) in zip(sighted, answers, strict=True):
+        if one.sighting.tokens:
+            found[one.address] = one.sighting.tokens
+        elif token0 is not None and token1 is not None:
+            found[one.address] = (token0[0].lower(), token1[0].lower())
+        else:
+            reading.refuse(one.draft, "it does not name its tokens")
+    return found
+
+
 async def _solidly(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRecord]:
     pools = [one.draft for one in sighted]
     facts = await reading.of_each(pools, _METADATA)
@@ -84,6 +124,7 @@ async def _solidly(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRec
 
 async def _camelot(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRecord]:
     found = []
+    tokens = await _tokens(reading, sighted)
     answers = await reading.of_each([one.draft for one in sighted], _IS_STABLE, *_MULTIPLIERS)
     for one, (stable, unit0, unit1) in zip(sighted, answers, strict=True):
         if stable is None or unit0 is None or unit1 is None:
@@ -93,12 +134,14 @@ async def _camelot(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRec
             reading.refuse(one.draft, "its precision is no power of ten")
             continue
         details = CamelotDetails(stable[0], (decimals[0], decimals[1]))
-        found.append(record(one, one.sighting.tokens, details=details))
+        if one.address in tokens:
+            found.append(record(one, tokens[one.address], details=details))
     return found
 
 
 async def _algebra(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRecord]:
     pools = [one.draft for one in sighted]
+    tokens = await _tokens(reading, sighted)
     spacings = await reading.of_each(pools, _SPACING)
     marks = await reading.of_each(pools, _INTEGRAL_ONLY, _ALGEBRA_V2_ONLY, optional=True)
     found = []
@@ -113,7 +156,9 @@ async def _algebra(reading: Reading, sighted: Sequence[Sighted]) -> list[PoolRec
             version = AlgebraVersion.INTEGRAL
         elif second is not None:
             version = AlgebraVersion.V2
-        found.append(record(one, one.sighting.tokens, spacing=spacing[0], details=AlgebraDetails(version)))
+        if one.address in tokens:
+            made = AlgebraDetails(version)
+            found.append(record(one, tokens[one.address], spacing=spacing[0], details=made))
     return found
 
 
@@ -188,6 +233,9 @@ def _power_of_ten(value: int) -> int | None:
 
 Identifier = Callable[[Reading, Sequence[Sighted]], Awaitable[list[PoolRecord]]]
 _IDENTIFIERS: dict[Protocol, Identifier | Any] = {
+    Protocol.UNISWAP_V2: _pairs,
+    Protocol.UNISWAP_V3: _concentrated,
+    Protocol.SLIPSTREAM: _concentrated,
     Protocol.SOLIDLY: _solidly,
     Protocol.CAMELOT_V2: _camelot,
     Protocol.ALGEBRA: _algebra,

@@ -110,8 +110,7 @@ async def assert_equals_node(follower: Follower, dex: LocalDex) -> None:
     assert not follower.market.quarantined
 
 
-@pytest.mark.parametrize("kinds", [("ws", "ws"), ("http", "ws")])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "kinds"), [(1, ("ws", "ws")), (2, ("http", "ws"))])
 async def test_the_market_equals_the_node_whatever_happened_in_between(
     local_dex: LocalDex, seed: int, kinds: tuple[str, str]
 ) -> None:

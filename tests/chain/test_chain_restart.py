@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from fault_proxy import FaultProxy
 from local_dex import LocalDex
 
 from engine.app import market_feed
+from engine.app.listed import read_listed
 from engine.app.market_feed import MarketFeed
 from engine.app.settings import build_settings
 from engine.chain.changes import touched_since
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
-from engine.domain.errors import NodeError
+from engine.domain.errors import ConfigError, NodeError
 from engine.market.market import Market
 from engine.storage.pool_cache import PoolCache, refusals
 
@@ -26,10 +28,12 @@ class Starts:
 
     def __init__(self, dex: LocalDex, proxy: FaultProxy, path: Path):
         self.dex, self.proxy, self.path = dex, proxy, path
+        self.market: dict[str, object] = {}
 
     async def start(self, *, cached: bool = True) -> tuple[MarketFeed, Market]:
         chain = {"chain_id": 31337, "rpc_url": "http://127.0.0.1:1"}
-        market = {"base_tokens": self.dex.tokens, "wrapped_native": self.dex.tokens[0]}
+        market: dict[str, object] = {"base_tokens": self.dex.tokens, "wrapped_native": self.dex.tokens[0]}
+        market |= self.market
         settings = build_settings({"chain": chain, "market": market}, "test")
         cache = PoolCache(self.path, 31337) if cached else None
         self.proxy.counts.clear()
@@ -151,3 +155,37 @@ async def test_pools_of_unknown_code_are_left_out_with_a_reason_and_within_bound
     monkeypatch.setattr(market_feed, "MAX_REFUSED", 2)
     feed, _ = await starts.start()
     assert len(feed.refused) == 2
+
+
+async def test_a_persons_list_finds_pools_without_a_search(starts: Starts) -> None:
+    dex, listing = starts.dex, starts.path.with_name("pools.json")
+    stranger = "0x" + "5a" * 20
+    entries = [
+        {"address": dex.pair.upper().replace("0X", "0x"), "protocol": "uniswap-v2"},
+        {"address": dex.pools[0], "protocol": "uniswap-v3"},
+        {"address": dex.pools[2], "protocol": "uniswap-v3", "venue": "pancake"},
+        {"address": dex.pools[1], "protocol": "uniswap-v3", "venue": "pancake"},
+        {"address": stranger, "protocol": "uniswap-v2"},
+        {"address": "0x" + "5b" * 20, "protocol": "curve-stableswap"},
+    ]
+    listing.write_text(json.dumps(entries))
+    starts.market = {"pools_file": str(listing), "only_listed": True}
+    feed, market = await starts.start()
+    assert set(market.pool_row) == {dex.pair, dex.pools[0], dex.pools[2]}
+    assert market.pools[market.pool_row[dex.pools[2]]].venue == "pancake"
+    assert feed.refused == {
+        dex.pools[1]: "none of the known factories made it",
+        stranger: "none of the known factories made it",
+        "0x" + "5b" * 20: "its factory is unknown: no venue of the registry fits",
+    }
+    assert starts.proxy.counts["eth_getLogs"] == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[5]", '[{"address":"0x1","protocol":"weth"}]', '[{"address":"0x' + "1" * 40 + '"}]']
+)
+def test_a_list_that_is_none_is_a_persons_mistake(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "pools.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"pools_file .*pools\.json"):
+        read_listed(path, [])

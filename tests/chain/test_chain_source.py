@@ -17,7 +17,7 @@ from engine.chain.events import SYNC
 from engine.chain.rpc import RpcNode
 from engine.chain.source import UNDO_BLOCKS, LiveBlockSource
 from engine.chain.wire import header
-from engine.domain.errors import NodeError, ReorgTooDeep
+from engine.domain.errors import GapTooWide, NodeError, ReorgTooDeep
 from engine.domain.market import BlockRef, RawBlock
 
 KINDS = ["http", "ws", "ipc"]
@@ -142,6 +142,17 @@ async def test_a_deeper_reorg_is_refused(local_node: LocalNode, kind: str) -> No
         with pytest.raises(ReorgTooDeep) as caught:
             await asyncio.wait_for(asyncio.shield(follower.task), 20)
         assert caught.value.limit == UNDO_BLOCKS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_gap_that_is_too_wide_is_for_reading_anew(local_node: LocalNode, kind: str) -> None:
+    async with following(local_node, kind, max_gap=20) as follower:
+        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(20))
+        await follower.caught_up()
+        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(22))
+        with pytest.raises(GapTooWide) as caught:
+            await asyncio.wait_for(asyncio.shield(follower.task), 20)
+        assert (caught.value.blocks, caught.value.limit) == (21, 20)
 
 
 async def test_a_reorg_of_the_starting_block_is_refused(local_node: LocalNode) -> None:
