@@ -146,13 +146,17 @@ async def test_a_deeper_reorg_is_refused(local_node: LocalNode, kind: str) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_gap_that_is_too_wide_is_for_reading_anew(local_node: LocalNode, kind: str) -> None:
-    async with following(local_node, kind, max_gap=20) as follower:
-        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(20))
-        await follower.caught_up()
-        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(22))
+    start = header(local_node.block()).ref
+    await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(22))
+    url = {"http": local_node.http, "ws": local_node.ws, "ipc": local_node.ipc}[kind]
+    async with RpcNode(url) as node:
+        blocks = LiveBlockSource(node, start, max_gap=20).blocks()
         with pytest.raises(GapTooWide) as caught:
-            await asyncio.wait_for(asyncio.shield(follower.task), 20)
+            await anext(blocks)
         assert (caught.value.blocks, caught.value.limit) == (21, 20)
+        within = LiveBlockSource(node, start, max_gap=21).blocks()
+        assert (await anext(within)).block.number == 1
+        await within.aclose()
 
 
 async def test_a_reorg_of_the_starting_block_is_refused(local_node: LocalNode) -> None:
