@@ -31,9 +31,9 @@ from engine.amm.balancer_vault import (
 )
 from engine.amm.layout import INSUFFICIENT_LIQUIDITY, OK, OVERFLOW, UNINITIALISED
 from engine.amm.log_exp import div_nb, div_up_raw_nb, divide_by_1000_nb, mul_down_nb, mul_nb
+from engine.amm.quotient import divide_nb as divide_wide_nb
 from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_float, to_u256
 from engine.amm.wide_digits import get_limb, set_limb, stack_limbs
-from engine.amm.wide_division import divide_256_nb
 
 STABLE_2021 = 1
 STABLE_2022 = 2
@@ -47,7 +47,7 @@ _ONE_LIMB = np.uint64(1)
 _AMP_LIMB = np.uint64(AMP_PRECISION)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _get(scaled, k):
     at = 4 * k
     return make_u256(
@@ -55,7 +55,7 @@ def _get(scaled, k):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _set(scaled, k, value):
     at = 4 * k
     set_limb(scaled, at, limb0(value))
@@ -64,13 +64,13 @@ def _set(scaled, k, value):
     set_limb(scaled, at + 3, limb3(value))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _add(a, b):
     total = a + b
     return total, total >= a
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _sum_nb(scaled, count):
     total, ok = to_u256(_ZERO), True
     for k in range(count):
@@ -79,13 +79,13 @@ def _sum_nb(scaled, count):
     return total, ok
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _are_near(a, b):
     one = to_u256(_ONE_LIMB)
     return a - b <= one if a >= b else b - a <= one
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _product_over(a, b, count, divisor, rounds_up):
     """a * b * count / divisor, checked."""
     product, ok = mul_nb(a, b)
@@ -95,7 +95,7 @@ def _product_over(a, b, count, divisor, rounds_up):
     return div_up_raw_nb(product, divisor) if rounds_up else div_nb(product, divisor)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _invariant_2021_nb(scaled, count, ann, total):
     n, d = to_u256(np.uint64(count)), total
     one = to_u256(_ONE_LIMB)
@@ -123,7 +123,7 @@ def _invariant_2021_nb(scaled, count, ann, total):
     return d, False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _invariant_2022_nb(scaled, count, ann, total):
     n, d = to_u256(np.uint64(count)), total
     grown, ok_grown = mul_nb(ann, total)
@@ -150,7 +150,7 @@ def _invariant_2022_nb(scaled, count, ann, total):
     return d, False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _coefficients_nb(scaled, count, ann, d, index, version):
     """(d * d, b, c) of y * y + (b - d) * y = c, the equation of token `index`'s balance, and whether all
     arithmetic held."""
@@ -169,16 +169,16 @@ def _coefficients_nb(scaled, count, ann, d, index, version):
         c, ok_1 = mul_nb(square, precision)
         c = div_up_raw_nb(c, below)[0]
         b, ok_2 = mul_nb(d, precision)
-        b = divide_256_nb(b, ann)[0]
+        b = divide_wide_nb(b, ann)[0]
     else:
         c, ok_1 = mul_nb(div_up_raw_nb(square, below)[0], precision)
-        b, ok_2 = mul_nb(divide_256_nb(d, ann)[0], precision)
+        b, ok_2 = mul_nb(divide_wide_nb(d, ann)[0], precision)
     c, ok_3 = mul_nb(c, own)
     b, ok_4 = _add(b, total - own)
     return square, b, c, ok_1 and ok_2 and ok_3 and ok_4
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _balance_nb(scaled, count, ann, d, index, version):
     """(the balance of token `index` that the others and the invariant leave, rounded up; if any)."""
     square, b, c, ok = _coefficients_nb(scaled, count, ann, d, index, version)
@@ -201,10 +201,10 @@ def _balance_nb(scaled, count, ann, d, index, version):
     return y, False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _stable_nb(scaled, count, amp, version, i, j, exact_in, amount):
-    """(status, amount) of the curve, 18 decimals, on a stack buffer of scaled balances, which is changed."""
-    zero, one = to_u256(_ZERO), to_u256(_ONE_LIMB)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def _invariant_nb(scaled, count, amp, version):
+    """(status, invariant) of a stack buffer of scaled balances."""
+    zero = to_u256(_ZERO)
     ann, ok = mul_nb(to_u256(amp), to_u256(np.uint64(count)))
     total, ok_total = _sum_nb(scaled, count)
     if not (ok and ok_total) or ann < to_u256(_AMP_LIMB):
@@ -215,14 +215,25 @@ def _stable_nb(scaled, count, amp, version, i, j, exact_in, amount):
         d, ok = _invariant_2021_nb(scaled, count, ann, total)
     else:
         d, ok = _invariant_2022_nb(scaled, count, ann, total)
-    if not ok:
-        return np.int64(OVERFLOW), zero
+    return np.int64(OK if ok else OVERFLOW), d
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def _stable_nb(scaled, count, amp, version, i, j, exact_in, amount, d):
+    """(status, amount) of the curve, 18 decimals, on a stack buffer of scaled balances, which is changed; `d`
+    is their invariant, zero where it is not known."""
+    zero, one = to_u256(_ZERO), to_u256(_ONE_LIMB)
+    if d == zero:
+        status, d = _invariant_nb(scaled, count, amp, version)
+        if status != OK:
+            return status, zero
+    ann, _ = mul_nb(to_u256(amp), to_u256(np.uint64(count)))
     if exact_in:
         added, ok = _add(_get(scaled, i), amount)
         _set(scaled, i, added)
         before, index = _get(scaled, j), j
     else:
-        held = _get(scaled, j)
+        held, ok = _get(scaled, j), True
         if amount > held:
             return np.int64(INSUFFICIENT_LIQUIDITY), zero
         _set(scaled, j, held - amount)
@@ -239,31 +250,59 @@ def _stable_nb(scaled, count, amp, version, i, j, exact_in, amount):
     return np.int64(OK), after - before + one
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _is_a_pool(count, i, j):
     return 2 <= count <= MAX_TOKENS and 0 <= i < count and 0 <= j < count and i != j
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def v2_stable_nb(balances, scaling, amp, fee, version, i, j, exact_in, amount):
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def _scale_nb(balances, scaling, scaled):
+    """Fill the stack buffer of scaled balances; false on overflow."""
+    for k in range(len(balances)):
+        value, ok = mul_down_nb(row_nb(balances, k), row_nb(scaling, k))
+        if not ok:
+            return False
+        _set(scaled, k, value)
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def v2_invariant_nb(balances, scaling, amp, version):
+    """(status int64, the invariant U256 of a V2 pool, 18 decimals)."""
+    scaled, count = stack_limbs(20), len(balances)
+    if count > MAX_TOKENS or not _scale_nb(balances, scaling, scaled):
+        return np.int64(OVERFLOW), to_u256(_ZERO)
+    return _invariant_nb(scaled, count, amp, version)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def v3_invariant_nb(live, amp):
+    """As `v2_invariant_nb` of a V3 pool's live balances."""
+    scaled, count = stack_limbs(20), len(live)
+    if count > MAX_TOKENS:
+        return np.int64(OVERFLOW), to_u256(_ZERO)
+    for k in range(count):
+        _set(scaled, k, row_nb(live, k))
+    return _invariant_nb(scaled, count, amp, STABLE_V3)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def v2_stable_nb(balances, scaling, amp, fee, version, i, j, exact_in, amount, d):
     """(status int64, U256), base units: the amount out for `amount` in if `exact_in`, else the amount in for
-    `amount` out. `version` STABLE_2021 or STABLE_2022."""
+    `amount` out. `version` STABLE_2021 or STABLE_2022; `d` is what `v2_invariant_nb` said, or zero."""
     count = len(balances)
     if not _is_a_pool(count, i, j):
         return np.int64(UNINITIALISED), to_u256(_ZERO)
     scaled = stack_limbs(20)
-    for k in range(count):
-        value, ok = mul_down_nb(row_nb(balances, k), row_nb(scaling, k))
-        if not ok:
-            return np.int64(OVERFLOW), to_u256(_ZERO)
-        _set(scaled, k, value)
+    if not _scale_nb(balances, scaling, scaled):
+        return np.int64(OVERFLOW), to_u256(_ZERO)
     if exact_in:
         status, given = v2_sold_nb(amount, row_nb(balances, i), row_nb(scaling, i), fee)
     else:
         status, given = v2_wanted_nb(amount, row_nb(balances, j), row_nb(scaling, j))
     if status != OK:
         return status, given
-    status, result = _stable_nb(scaled, count, amp, version, i, j, exact_in, given)
+    status, result = _stable_nb(scaled, count, amp, version, i, j, exact_in, given, d)
     if status != OK:
         return status, result
     if exact_in:
@@ -271,7 +310,7 @@ def v2_stable_nb(balances, scaling, amp, fee, version, i, j, exact_in, amount):
     return v2_owed_nb(result, row_nb(balances, i), row_nb(scaling, i), fee)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _is_imbalanced_nb(live, i, j, added, taken, limit):
     """Whether the greatest balance, after the trade or before, is `limit` times the smallest or more."""
     greatest, smallest = row_nb(live, i) + added, row_nb(live, j) - taken
@@ -281,13 +320,14 @@ def _is_imbalanced_nb(live, i, j, added, taken, limit):
         smallest = balance if balance < smallest else smallest
     if smallest == to_u256(_ZERO):
         return True
-    return divide_256_nb(greatest, smallest)[0] >= to_u256(limit)
+    return divide_wide_nb(greatest, smallest)[0] >= to_u256(limit)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def v3_stable_nb(live, factors, rates, amp, fee, least, imbalance_limit, i, j, exact_in, amount):
-    """As `v2_stable_nb` on a V3 pool. `least` u64: the vault's minimum trade, 18 decimals; `imbalance_limit`
-    u64: the pool's MAX_IMBALANCE_RATIO, 10000, or 0 for pools of the version without it."""
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def v3_stable_nb(live, factors, rates, amp, fee, least, imbalance_limit, i, j, exact_in, amount, d):
+    """As `v2_stable_nb` on a V3 pool, `d` from `v3_invariant_nb`. `least` u64: the vault's minimum trade, 18
+    decimals; `imbalance_limit` u64: the pool's MAX_IMBALANCE_RATIO, 10000, or 0 for pools of the version
+    without it."""
     count = len(live)
     if not _is_a_pool(count, i, j):
         return np.int64(UNINITIALISED), to_u256(_ZERO)
@@ -301,7 +341,7 @@ def v3_stable_nb(live, factors, rates, amp, fee, least, imbalance_limit, i, j, e
         status, given = v3_wanted_nb(amount, live_out, factors[j], row_nb(rates, j), least)
     if status != OK:
         return status, given
-    status, result = _stable_nb(scaled, count, amp, STABLE_V3, i, j, exact_in, given)
+    status, result = _stable_nb(scaled, count, amp, STABLE_V3, i, j, exact_in, given, d)
     if status != OK:
         return status, result
     added, taken = (given, result) if exact_in else (result, given)

@@ -15,8 +15,8 @@ from numba import njit
 
 from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW
 from engine.amm.log_exp import ONE, div_down_nb, div_up_nb, div_up_raw_nb, mul_down_nb, mul_nb, mul_up_nb
+from engine.amm.quotient import divide_nb as divide_wide_nb
 from engine.amm.wide import constant, make_u128, to_u256
-from engine.amm.wide_division import divide_256_nb
 
 _ZERO = np.uint64(0)
 _ONE_LIMB = np.uint64(1)
@@ -26,18 +26,18 @@ _max_v2_balance = constant(256, (1 << 112) - 1)
 _max_v3_balance = constant(256, (1 << 128) - 1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def row_nb(rows, k):
     """Row k of u64[n, 2], as U256."""
     return to_u256(make_u128(rows[k, 0], rows[k, 1]))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _answer(value, ok):
     return (np.int64(OK), value) if ok else (np.int64(OVERFLOW), to_u256(_ZERO))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v2_sold_nb(amount_in, balance_in, scaling, fee):
     zero = to_u256(_ZERO)
     if amount_in == zero:
@@ -49,7 +49,7 @@ def v2_sold_nb(amount_in, balance_in, scaling, fee):
     return _answer(scaled, ok)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v2_bought_nb(curve_out, balance_out, scaling):
     amount_out, ok = div_down_nb(curve_out, scaling)
     if ok and amount_out > balance_out:
@@ -57,7 +57,7 @@ def v2_bought_nb(curve_out, balance_out, scaling):
     return _answer(amount_out, ok)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v2_wanted_nb(amount_out, balance_out, scaling):
     zero = to_u256(_ZERO)
     if amount_out == zero:
@@ -68,7 +68,7 @@ def v2_wanted_nb(amount_out, balance_out, scaling):
     return _answer(scaled, ok)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v2_owed_nb(curve_in, balance_in, scaling, fee):
     if fee >= _ONE_FEE:
         return np.int64(OVERFLOW), to_u256(_ZERO)
@@ -78,14 +78,14 @@ def v2_owed_nb(curve_in, balance_in, scaling, fee):
     return _answer(amount_in, ok and also_ok and fits)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _rate_up(rate):
     """ScalingHelpers.computeRateRoundUp: one more, unless the rate is whole."""
-    _, has_remainder = divide_256_nb(rate, _one())
+    _, has_remainder = divide_wide_nb(rate, _one())
     return rate + to_u256(_ONE_LIMB) if has_remainder else rate
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v3_sold_nb(amount_in, live_in, factor, rate, fee, least):
     zero = to_u256(_ZERO)
     if amount_in == zero:
@@ -102,7 +102,7 @@ def v3_sold_nb(amount_in, live_in, factor, rate, fee, least):
     return np.int64(OK), kept
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v3_bought_nb(curve_out, live_out, factor, rate, least):
     if curve_out < to_u256(least):
         return np.int64(INSUFFICIENT_INPUT), to_u256(_ZERO)
@@ -113,7 +113,7 @@ def v3_bought_nb(curve_out, live_out, factor, rate, least):
     return _answer(amount_out, ok and also_ok)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v3_wanted_nb(amount_out, live_out, factor, rate, least):
     zero = to_u256(_ZERO)
     if amount_out == zero:
@@ -127,7 +127,7 @@ def v3_wanted_nb(amount_out, live_out, factor, rate, least):
     return np.int64(OK), given
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v3_owed_nb(curve_in, live_in, factor, rate, fee, least):
     zero = to_u256(_ZERO)
     if fee >= _ONE_FEE:

@@ -42,7 +42,7 @@ _one = constant(256, ONE)
 _max_ratio = constant(256, 3 * 10**17)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def weighted_out_nb(amount_in, balance_in, balance_out, weight_in, weight_out, has_shortcuts):
     """(status, amount out): U256 of 18 decimals, fee already taken; weights uint64 of 18 decimals."""
     zero = to_u256(_ZERO)
@@ -64,7 +64,7 @@ def weighted_out_nb(amount_in, balance_in, balance_out, weight_in, weight_out, h
     return np.int64(OK if ok else OVERFLOW), amount_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def weighted_in_nb(amount_out, balance_in, balance_out, weight_in, weight_out, has_shortcuts):
     """(status, amount in before the fee); arguments as in `weighted_out_nb`."""
     zero = to_u256(_ZERO)
@@ -84,12 +84,12 @@ def weighted_in_nb(amount_out, balance_in, balance_out, weight_in, weight_out, h
     return np.int64(OK if ok else OVERFLOW), amount_in
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _are_two_tokens(count, i, j):
     return 0 <= i < count and 0 <= j < count and i != j
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v2_weighted_nb(balances, scaling, weights, fee, version, i, j, exact_in, amount):
     """(status int64, U256), base units: the amount out for `amount` in if `exact_in`, else the amount in for
     `amount` out. `version` WEIGHTED_2021 or WEIGHTED_SHORTCUTS."""
@@ -115,7 +115,7 @@ def v2_weighted_nb(balances, scaling, weights, fee, version, i, j, exact_in, amo
     return v2_owed_nb(given, balance_in, scale_in, fee) if status == OK else (status, given)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v3_weighted_nb(live, factors, rates, weights, floors, fee, least, i, j, exact_in, amount):
     """As `v2_weighted_nb` on a V3 pool. `least` u64: the vault's minimum trade, 18 decimals.
 

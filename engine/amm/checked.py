@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from engine.amm.quotient import divide_nb as divide_wide_nb
 from engine.amm.wide import (
     constant,
     limb0,
@@ -23,7 +24,6 @@ from engine.amm.wide import (
     to_u512,
 )
 from engine.amm.wide_digits import digit_1
-from engine.amm.wide_division import divide_256_nb
 
 E18 = 10**18
 e18 = constant(256, E18)
@@ -37,7 +37,7 @@ _RECIPROCAL = np.uint64(((1 << 128) - 1) // (E18 << (64 - E18.bit_length())) - (
 _CARRIED = np.uint64(E18.bit_length())
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def checked_product_nb(a, b):
     """a * b on U256s."""
     product = mul_256_256(a, b)
@@ -45,14 +45,14 @@ def checked_product_nb(a, b):
     return value, to_u512(value) == product
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def checked_sum_nb(a, b):
     """a + b on U256s."""
     value = a + b
     return value, value >= a
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def divide_e18_nb(value):
     """floor(value / 1e18) of a U256, as U256; limbs of leading zeros cost nothing."""
     l0, l1, l2, l3 = limb0(value), limb1(value), limb2(value), limb3(value)
@@ -70,7 +70,7 @@ def divide_e18_nb(value):
     return make_u256(q0, q1, q2, q3)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def net_input_nb(amount, fee, denominator):
     """What is left of `amount` U256 after a fee floored on it: amount - floor(amount * fee / denominator).
 
@@ -80,11 +80,11 @@ def net_input_nb(amount, fee, denominator):
     value = to_u256(product)
     if denominator == _ZERO or fee > denominator or to_u320(value) != product:
         return to_u256(_ZERO), False
-    taken, _ = divide_256_nb(value, to_u256(denominator))
+    taken, _ = divide_wide_nb(value, to_u256(denominator))
     return amount - taken, True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def least_gross_input_nb(net, fee, denominator):
     """The least amount of which at least `net` > 0 is left by `net_input_nb`.
 
@@ -99,7 +99,7 @@ def least_gross_input_nb(net, fee, denominator):
     value = to_u256(product)
     if to_u320(value) != product:
         return zero, False
-    quotient, _ = divide_256_nb(value, to_u256(denominator - fee))
+    quotient, _ = divide_wide_nb(value, to_u256(denominator - fee))
     amount = quotient + to_u256(_ONE)
     charged = mul_256_64(amount, fee)
     return amount, to_u320(to_u256(charged)) == charged

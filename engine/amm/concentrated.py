@@ -66,7 +66,7 @@ lowest_limit_nb = constant(256, MIN_SQRT_RATIO + 1)
 highest_limit_nb = constant(256, MAX_SQRT_RATIO - 1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _share(amount, numerator, denominator):
     """(floor(amount * numerator / denominator) U256, whether there is a remainder); fractions of 1e6."""
     if (limb2(amount) | limb3(amount) | (limb1(amount) >> _BITS_20)) == _ZERO:
@@ -81,7 +81,7 @@ def _share(amount, numerator, denominator):
     return to_u256(wide), has_remainder
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def less_fee_nb(amount, fee_pips):
     """What an input leaves after the fee, U256: floor(amount * (1e6 - fee) / 1e6)."""
     stay_whole()
@@ -89,7 +89,7 @@ def less_fee_nb(amount, fee_pips):
     return kept
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def with_fee_nb(amount, fee_pips):
     """An input and the fee on it, U256: amount + ceil(amount * fee / (1e6 - fee))."""
     stay_whole()
@@ -98,21 +98,21 @@ def with_fee_nb(amount, fee_pips):
     return total + to_u256(_ONE) if has_remainder else total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def input_between_nb(price, target, liquidity, zero_for_one):
     if zero_for_one:
         return amount0_delta_nb(target, price, liquidity, _UP)
     return amount1_delta_nb(price, target, liquidity, _UP)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def output_between_nb(price, target, liquidity, zero_for_one):
     if zero_for_one:
         return amount1_delta_nb(target, price, liquidity, _DOWN)
     return amount0_delta_nb(price, target, liquidity, _DOWN)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _step_in_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
     """One exact-in step: (status, price after, gross input, output); gross is amountIn + feeAmount."""
     amount_in = input_between_nb(price, target, liquidity, zero_for_one)
@@ -128,7 +128,7 @@ def _step_in_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
     return OK, after, remaining, output_between_nb(price, after, liquidity, zero_for_one)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _step_out_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
     """One exact-out step: (status, price after, gross input, output)."""
     amount_out = output_between_nb(price, target, liquidity, zero_for_one)
@@ -142,7 +142,7 @@ def _step_out_nb(price, target, liquidity, remaining, fee_pips, zero_for_one):
     return OK, after, with_fee_nb(amount_in, fee_pips), amount_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def swap_step_nb(price, target, liquidity, remaining, fee_pips, exact_in):
     """SwapMath.computeSwapStep: (status, price after, amount in, amount out, fee).
 
@@ -162,7 +162,7 @@ def swap_step_nb(price, target, liquidity, remaining, fee_pips, exact_in):
     return status, after, amount_in, amount_out, gross - amount_in
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def cross_liquidity_nb(liquidity, net, zero_for_one):
     """(ok, liquidity after crossing a tick): `net` is the int128 liquidityNet as U128; going down it is
     taken away. Not ok where LiquidityMath.addDelta reverts."""
@@ -178,7 +178,7 @@ def cross_liquidity_nb(liquidity, net, zero_for_one):
     return total >= liquidity, total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def first_tick_index_nb(ticks, start, count, tick, zero_for_one):
     """Index in `ticks` (i32, ascending in [start, start + count)) of the next initialised tick: at or below
     `tick` going down, above it going up. One before the slice, or one past it, when there is none."""
@@ -195,7 +195,7 @@ def first_tick_index_nb(ticks, start, count, tick, zero_for_one):
     return low
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def word_edge_nb(tick, spacing, zero_for_one):
     """Where the search from `tick` ends when it meets no initialised tick: its bitmap word's edge, or the end
     of the range for a list of ticks."""
@@ -209,21 +209,21 @@ def word_edge_nb(tick, spacing, zero_for_one):
     return min(max(edge * spacing, np.int64(MIN_TICK)), np.int64(MAX_TICK))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def pool_price_nb(pools, row):
     """sqrtPriceX96 of a row, as U256."""
     limbs = pools.sqrt_price
     return make_u256(limbs[row, 0], limbs[row, 1], limbs[row, 2], limbs[row, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _limit_is_legal(price, limit, zero_for_one):
     if zero_for_one:
         return limit < price and limit > _min_price()
     return limit > price and limit < _max_price()
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _leaves_known(stop, price, known_low, known_high, zero_for_one):
     """Whether a step towards `stop` that ended at `price` passed a tick we might not know of."""
     if zero_for_one:
@@ -231,7 +231,7 @@ def _leaves_known(stop, price, known_low, known_high, zero_for_one):
     return stop > known_high and price > sqrt_ratio_at_tick_nb(known_high)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _swap_loop(pool, ticks, nets, start, count, known_low, known_high, zero_for_one, amount, exact_in, limit):
     """The loop of UniswapV3Pool.swap over plain values: `pool` is (price, liquidity, tick, spacing, fee)."""
     stay_whole()
@@ -284,7 +284,7 @@ def _swap_loop(pool, ticks, nets, start, count, known_low, known_high, zero_for_
     return np.int64(OK if remaining == zero else PARTIAL), total_in, total_out, price, liquidity, tick
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
     """UniswapV3Pool.swap on the state of `row`, which is left as it is.
 
@@ -299,7 +299,7 @@ def swap_nb(pools, row, zero_for_one, amount, exact_in, limit):
     return swap_at_nb(pools, row, is_v3, spacing, fee_pips, zero_for_one, amount, exact_in, limit)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def swap_at_nb(pools, row, exists, spacing, fee_pips, zero_for_one, amount, exact_in, limit):
     """As `swap_nb`, on a row of any kind, for pools whose fee is not the row's or that keep a list of ticks.
 

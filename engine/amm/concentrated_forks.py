@@ -54,7 +54,7 @@ _int128_max = constant(256, (1 << 127) - 1)
 _int128_min = constant(256, 1 << 127)  # the magnitude of the least int128
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _reserve_overflows(pools, row, zero_for_one, amount_in):
     """Whether a pool that counts its reserves in uint128 cannot book the input."""
     side = 0 if zero_for_one else 1
@@ -62,7 +62,7 @@ def _reserve_overflows(pools, row, zero_for_one, amount_in):
     return to_u256(reserve) > _uint128_max() or amount_in > _uint128_max() - to_u256(reserve)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def fork_swap_nb(pools, row, rules, fee_pips, zero_for_one, amount, exact_in, limit):
     """A swap by the rules of a fork at the given fee, from the state of `row`: the six values of `swap_nb`.
 
@@ -100,7 +100,7 @@ def fork_swap_nb(pools, row, rules, fee_pips, zero_for_one, amount, exact_in, li
     return status, amount_in, amount_out, price, liquidity, tick
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def fork_quote_nb(pools, row, rules, fee_pips, zero_for_one, amount, exact_in):
     """(status, amount out U256) for an exact input, (status, amount in) for an exact output, without a price
     limit; arguments as in `fork_swap_nb`. A pool that runs dry is INSUFFICIENT_LIQUIDITY, with what it would
@@ -114,17 +114,17 @@ def fork_quote_nb(pools, row, rules, fee_pips, zero_for_one, amount, exact_in):
     return status, amount_out if exact_in else amount_in
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _load(rows, i):
     return make_u256(rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _store(value, out):
     out[0], out[1], out[2], out[3] = limb0(value), limb1(value), limb2(value), limb3(value)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def fork_swaps_nb(
     pools, rows, rules, fees, zero_for_one, exact_in, amounts, limits, statuses, results, states
 ):
@@ -153,7 +153,7 @@ def fork_swaps_nb(
         states[i, 2, 0] = np.uint64(tick)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def fork_quotes_nb(pools, rows, rules, fees, zero_for_one, exact_in, amounts, statuses, results):
     """Many `fork_quote_nb`: arrays as in `fork_swaps_nb`, results u64[n, 4]."""
     for i in range(len(rows)):
@@ -164,14 +164,14 @@ def fork_quotes_nb(pools, rows, rules, fees, zero_for_one, exact_in, amounts, st
         _store(moved, results[i])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_spot_price_nb(pools, row):
     """Token1 per token0 before the fee, base units, float64; 0 before the pool has a price."""
     price = to_float(pool_price_nb(pools, row)) / _Q96
     return price * price
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_fork_rate_nb(pools, row, zero_for_one, fee_pips):
     """Marginal output per input after the given fee, float64; 0 without a price or active liquidity."""
     price = est_spot_price_nb(pools, row)
@@ -181,7 +181,7 @@ def est_fork_rate_nb(pools, row, zero_for_one, fee_pips):
     return kept * (price if zero_for_one else 1.0 / price)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_fork_out_nb(pools, row, zero_for_one, amount_in, fee_pips):
     """Float twin of an exact-in quote: (output, input used), float64 base units, word stops ignored.
 

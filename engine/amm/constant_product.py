@@ -37,7 +37,7 @@ _ONE = np.uint64(1)
 _RESERVE_TOP = np.uint64(48)  # bits of a uint112's upper limb
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _divide(numerator, divisor, est_numerator, est_divisor):
     """(floor of the quotient U256, whether there is a remainder) of a U256 by a U192 and their estimates."""
     est_inverse = est_inverse_nb(est_divisor)
@@ -48,7 +48,7 @@ def _divide(numerator, divisor, est_numerator, est_divisor):
     return divide_256_nb(numerator, to_u256(divisor))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _exceeds_reserve(amount, reserve):
     """Whether a reserve grown by a U256 amount is above uint112."""
     if limb2(amount) | limb3(amount) | (limb1(amount) >> _RESERVE_TOP):
@@ -56,7 +56,7 @@ def _exceeds_reserve(amount, reserve):
     return limb1(to_u128(amount) + reserve) >> _RESERVE_TOP != _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def amount_out_nb(amount_in, reserve_in, reserve_out, fee_pips):
     """Exact-in: (status, amount out U256).
 
@@ -82,7 +82,7 @@ def amount_out_nb(amount_in, reserve_in, reserve_out, fee_pips):
     return OK, quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def amount_in_nb(amount_out, reserve_in, reserve_out, fee_pips):
     """Exact-out: (status, amount in U256), the library's `+ 1` form; arguments as in `amount_out_nb`."""
     status, quotient, _ = _amount_in_fraction(amount_out, reserve_in, reserve_out, fee_pips)
@@ -91,7 +91,7 @@ def amount_in_nb(amount_out, reserve_in, reserve_out, fee_pips):
     return _bounded_input(quotient + to_u256(_ONE), reserve_in)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def least_amount_in_nb(amount_out, reserve_in, reserve_out, fee_pips):
     """The least input for which the pair pays `amount_out`: the ceiling of the library's fraction.
 
@@ -106,7 +106,7 @@ def least_amount_in_nb(amount_out, reserve_in, reserve_out, fee_pips):
     return _bounded_input(quotient, reserve_in)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _amount_in_fraction(amount_out, reserve_in, reserve_out, fee_pips):
     zero = to_u256(_ZERO)
     if amount_out == zero:
@@ -125,7 +125,7 @@ def _amount_in_fraction(amount_out, reserve_in, reserve_out, fee_pips):
     return OK, quotient, has_remainder
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _bounded_input(amount_in, reserve_in):
     if _exceeds_reserve(amount_in, reserve_in):
         return OVERFLOW, to_u256(_ZERO)

@@ -82,12 +82,12 @@ _most_d = constant(256, 10**33)
 _least_d = constant(256, 10**17)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _parameters_in_range(a, gamma):
     return _LEAST_A <= a <= _MOST_A and _LEAST_GAMMA <= gamma <= _MOST_GAMMA
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _first_d(large, small, k0_prev, fault):
     """Where newton_D starts: the geometric mean, or the last K0 where one is known."""
     product = mul_nb(large, small, fault)
@@ -98,7 +98,7 @@ def _first_d(large, small, k0_prev, fault):
     return start if start < large + small else large + small
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def newton_d_nb(a, gamma, x0, x1, k0_prev, fault):
     """newton_D: (D U256, whether the contract accepts); a, gamma uint64, balances scaled, U256."""
     zero = to_u256(_ZERO)
@@ -127,7 +127,7 @@ def newton_d_nb(a, gamma, x0, x1, k0_prev, fault):
     return zero, False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _divider(delta0, delta1):
     """The power of ten that shortens the cubic's coefficients; a = 1e32 bounds the contract's ladder."""
     size0, size1 = magnitude_nb(delta0), magnitude_nb(delta1)
@@ -145,7 +145,7 @@ def _divider(delta0, delta1):
     return _ONE
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _coefficients(a, gamma, other, d, fault):
     """b, c and -d of the cubic a * K0**3 + b * K0**2 + ..., with a = 1e32."""
     gamma2 = mul_nb(small_nb(gamma), small_nb(gamma), fault)
@@ -160,7 +160,7 @@ def _coefficients(a, gamma, other, d, fault):
     return b, c, div_small_nb(mul_nb(one_gamma, one_gamma, fault), np.uint64(10**4))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _deltas(qa3, square27, b, c, minus_d, fault):
     """delta0 = 3ac/b - b and delta1 = 3 delta0 + b - 27 a**2 / b * d / b, truncated step by step."""
     delta0 = signed_sub_nb(signed_div_nb(signed_mul_nb(qa3, c, fault), b, fault), b, fault)
@@ -170,7 +170,7 @@ def _deltas(qa3, square27, b, c, minus_d, fault):
     return delta0, signed_add_nb(signed_add_nb(triple, b, fault), last, fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _cubic_k0(qa, b, delta0, delta1, root, fault):
     """K0 from the cubic's discriminant root, 1e18, signed."""
     b_cbrt = signed_cube_root_nb(b)
@@ -187,7 +187,7 @@ def _cubic_k0(qa, b, delta0, delta1, root, fault):
     return signed_div_nb(numerator, qa + qa + qa, fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _newton_y(a, gamma, other, d, fault):
     """The fallback without a positive discriminant: (y, converged)."""
     square = mul_nb(d, d, fault)
@@ -199,7 +199,7 @@ def _newton_y(a, gamma, other, d, fault):
     return solve_y_nb(a, gamma, d, y, k0_rest, other, tolerance, _ONE << _ONE, fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def get_y_nb(a, gamma, other, d, fault):
     """get_y: (y, K0 or zero, whether the contract accepts); the balance that belongs to `other` and D."""
     zero = to_u256(_ZERO)
@@ -234,7 +234,7 @@ def get_y_nb(a, gamma, other, d, fault):
     return y, k0, within_nb(y, d, least, bound >> _ONE, fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def fee_nb(state, x0, x1, fault):
     """The fee, 1e-10, for scaled balances after the trade: mid_fee in balance, to out_fee far from it."""
     total = add_nb(x0, x1, fault)
@@ -252,7 +252,7 @@ def fee_nb(state, x0, x1, fault):
     return div_small_nb(add_nb(inner, outer, fault), _WAD)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _scaled(state, balance, coin, fault):
     """A balance in 1e18 units of coin 0."""
     precision = small_nb(state[PRECISIONS, coin])
@@ -262,7 +262,7 @@ def _scaled(state, balance, coin, fault):
     return div_small_nb(mul_nb(value, precision, fault), _WAD)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _invariant(state, coin_in, x_old, x_out, fault):
     """D before the trade: stored, or computed while A and gamma are ramping. (D, accepted)"""
     if state[PARAMETERS, 2] & np.uint64(RAMPING) == _ZERO:
@@ -271,7 +271,7 @@ def _invariant(state, coin_in, x_old, x_out, fault):
     return newton_d_nb(state[PARAMETERS, 0], state[PARAMETERS, 1], x0, x1, to_u256(_ZERO), fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _settle(state, coin_in, x_in, balance_out, k0, fault):
     """What `tweak_price` checks after the trade: D converges and the virtual price has grown."""
     x_out = _scaled(state, balance_out, 1 - coin_in, fault)
@@ -294,7 +294,7 @@ def _settle(state, coin_in, x_in, balance_out, k0, fault):
     return np.int64(OK) if price > old else np.int64(INSUFFICIENT_INPUT)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def amount_out_nb(state, coin_in, amount_in, settled):
     """Exact-in: (status int64, amount out U256) for `amount_in` U256 of coin `coin_in` (0 or 1).
 

@@ -82,14 +82,14 @@ _rung_48, _rung_44, _rung_40, _rung_36, _rung_32, _rung_28 = _rungs
 _div_30, _div_26, _div_22 = (constant(256, 10**power) for power in (30, 26, 22))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def geometric_mean_nb(x0, x1, x2, fault):
     """Of three balances, 1e18."""
     product = mul_div_small_nb(x0, x1, _WAD, fault)
     return cube_root_nb(mul_div_small_nb(product, x2, _WAD, fault))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _descending(x0, x1, x2):
     if x0 < x1:
         x0, x1 = x1, x0
@@ -100,7 +100,7 @@ def _descending(x0, x1, x2):
     return x0, x1, x2
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _first_d(x0, x1, x2, k0_prev, fault):
     """Where newton_D starts: the geometric mean, or the last K0 where one is known."""
     if k0_prev == to_u256(_ZERO):
@@ -116,7 +116,7 @@ def _first_d(x0, x1, x2, k0_prev, fault):
     return cube_root_nb(mul_nb(div_nb(product, k0_prev, fault), rest, fault))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def newton_d_nb(a, gamma, balances, k0_prev, fault):
     """newton_D: (D U256, whether the contract accepts); a, gamma uint64, three scaled balances U256."""
     zero, three = to_u256(_ZERO), small_nb(3)
@@ -145,7 +145,7 @@ def newton_d_nb(a, gamma, balances, k0_prev, fault):
     return zero, False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _coefficients(a, gamma, j, k, d, fault):
     """b, c and d of the cubic a * K0**3 + b * K0**2 + c * K0 + d, with a = 1e36 / 27."""
     gamma2 = mul_nb(small_nb(gamma), small_nb(gamma), fault)
@@ -164,7 +164,7 @@ def _coefficients(a, gamma, j, k, d, fault):
     return b, c, div_small_nb(mul_nb(one_gamma, one_gamma, fault), np.uint64(27))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _divider(size):
     """The power of ten that shortens the cubic's coefficients."""
     if size > _rung_48():
@@ -186,7 +186,7 @@ def _divider(size):
     return small_nb(1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _shortened(b, c, d, fault):
     """(a, b, c, d) brought to a common size."""
     qa = _qa()
@@ -210,7 +210,7 @@ def _shortened(b, c, d, fault):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _deltas(qa, b, c, d, fault):
     """delta0 = 3ac/b - b and delta1 = 9ac/b - 2b - 27 a**2 / b * d / b, truncated step by step."""
     ac3 = signed_mul_nb(qa + qa + qa, c, fault)
@@ -222,7 +222,7 @@ def _deltas(qa, b, c, d, fault):
     return delta0, signed_sub_nb(delta1, signed_div_nb(last, b, fault), fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _cubic_k0(b, delta0, delta1, root, fault):
     """K0 times a, from the cubic's discriminant root, signed."""
     b_cbrt = signed_cube_root_nb(b)
@@ -236,7 +236,7 @@ def _cubic_k0(b, delta0, delta1, root, fault):
     return signed_div_small_nb(signed_sub_nb(signed_add_nb(b, ratio, fault), c1, fault), _THREE)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _newton_y(a, gamma, large, small, d, fault):
     """The fallback without a positive discriminant: (y, whether the contract accepts)."""
     three = small_nb(3)
@@ -252,7 +252,7 @@ def _newton_y(a, gamma, large, small, d, fault):
     return y, converged and within_nb(y, d, small_nb(_TEN_16), _ten_20(), fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def get_y_nb(a, gamma, j, k, d, fault):
     """get_y: (y, K0 or zero, whether the contract accepts); `j`, `k` the other balances by index."""
     zero, least = to_u256(_ZERO), small_nb(_TEN_16)
@@ -281,7 +281,7 @@ def get_y_nb(a, gamma, j, k, d, fault):
     return y, k0, within_nb(y, d, least - to_u256(_ONE), _ten_20(), fault)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def fee_nb(state, balances, fault):
     """The fee, 1e-10, for scaled balances after the trade: mid_fee in balance, to out_fee far from it."""
     total = add_nb(add_nb(balances[0], balances[1], fault), balances[2], fault)
@@ -296,7 +296,7 @@ def fee_nb(state, balances, fault):
     return div_small_nb(add_nb(inner, outer, fault), _WAD)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _scaled(state, balance, coin, fault):
     """A balance in 1e18 units of coin 0."""
     precision = small_nb(state[PRECISIONS, coin])
@@ -306,7 +306,7 @@ def _scaled(state, balance, coin, fault):
     return div_small_nb(mul_nb(value, precision, fault), _WAD)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _settle(state, balances, k0, fault):
     """What `tweak_price` checks after the trade: D converges and the virtual price has grown."""
     d, accepted = newton_d_nb(state[PARAMETERS, 0], state[PARAMETERS, 1], balances, k0, fault)
@@ -323,7 +323,7 @@ def _settle(state, balances, k0, fault):
     return np.int64(OK) if price > old else np.int64(INSUFFICIENT_INPUT)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _in_order(coin_in, coin_out, x_in, x_out, x_third):
     """The three balances by index."""
     x0 = x_in if coin_in == 0 else x_out if coin_out == 0 else x_third
@@ -331,7 +331,7 @@ def _in_order(coin_in, coin_out, x_in, x_out, x_third):
     return x0, x1, x_in if coin_in == 2 else x_out if coin_out == 2 else x_third
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def amount_out_nb(state, coin_in, coin_out, amount_in, settled):
     """Exact-in: (status int64, amount out U256) for `amount_in` U256 of coin `coin_in`, paid in `coin_out`.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from engine.amm.quotient import divide_nb
 from engine.amm.wide import (
     constant,
     leading_zeros,
@@ -30,8 +31,7 @@ from engine.amm.wide import (
     to_u320,
     to_u512,
 )
-from engine.amm.wide_digits import digit_1, digit_2, reciprocal_1_nb, reciprocal_2_nb, set_limb
-from engine.amm.wide_division import divide_256_nb
+from engine.amm.wide_digits import digit_1, reciprocal_1_nb, set_limb
 
 WAD = 10**18
 wad_nb = constant(256, WAD)
@@ -46,19 +46,19 @@ _wad_squared = constant(256, WAD**2)
 _max_signed = constant(256, (1 << 255) - 1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def small_nb(value):
     """A non-negative machine integer as U256."""
     return to_u256(np.uint64(value))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def raise_if_nb(condition, fault):
     if condition:
         set_limb(fault, 0, _ONE)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mul_nb(a, b, fault):
     """Unsigned product, checked."""
     stay_whole()
@@ -70,27 +70,27 @@ def mul_nb(a, b, fault):
     return low
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def wrap_mul_nb(a, b):
     """Product modulo 2**256, of signed or unsigned factors."""
     stay_whole()
     return to_u256(mul_256_256(a, b))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def add_nb(a, b, fault):
     total = a + b
     raise_if_nb(total < a, fault)
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def sub_nb(a, b, fault):
     raise_if_nb(a < b, fault)
     return a - b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def div_small_nb(a, divisor):
     """Unsigned quotient by a non-zero uint64, digit by digit in registers."""
     stay_whole()
@@ -115,40 +115,14 @@ def div_small_nb(a, divisor):
     return make_u256(q0, q1, q2, q3)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _div_two_limbs(a, b):
-    """Unsigned quotient by a divisor of exactly two limbs, digit by digit in registers."""
-    shift = leading_zeros(limb1(b))
-    scaled = to_u128(b) << shift
-    normal = (limb0(scaled), limb1(scaled))
-    v = reciprocal_2_nb(normal[1], normal[0])
-    n = to_u320(a) << shift
-    q2 = q1 = _ZERO
-    if limb3(a):
-        q2, rest = digit_2((limb3(n), limb4(n)), limb2(n), normal, v)
-    else:
-        rest = (limb2(n), limb3(n))
-    if limb3(a) | limb2(a):
-        q1, rest = digit_2(rest, limb1(n), normal, v)
-    else:
-        rest = (limb1(n), limb2(n))
-    q0, _ = digit_2(rest, limb0(n), normal, v)
-    return make_u256(q0, q1, q2, _ZERO)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def quotient_nb(a, b):
     """Unsigned quotient by a non-zero U256."""
-    stay_whole()
-    if limb2(b) | limb3(b):
-        quotient, _ = divide_256_nb(a, b)
-        return quotient
-    if limb1(b):
-        return _div_two_limbs(a, b)
-    return div_small_nb(a, limb0(b))
+    quotient, _ = divide_nb(a, b)
+    return quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def div_nb(a, b, fault):
     """Unsigned quotient; division by zero is a fault and gives zero."""
     if b == to_u256(_ZERO):
@@ -157,34 +131,34 @@ def div_nb(a, b, fault):
     return quotient_nb(a, b)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mul_div_small_nb(a, b, divisor, fault):
     """Checked product, then the quotient by a non-zero uint64."""
     return div_small_nb(mul_nb(a, b, fault), divisor)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def negative_nb(a):
     return (limb3(a) >> _SIXTY_THREE) != _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def minus_nb(a):
     return to_u256(_ZERO) - a
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def magnitude_nb(a):
     return minus_nb(a) if negative_nb(a) else a
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def positive_nb(a):
     """Signed a > 0."""
     return not negative_nb(a) and a != to_u256(_ZERO)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def signed_mul_nb(a, b, fault):
     stay_whole()
     product = mul_nb(magnitude_nb(a), magnitude_nb(b), fault)
@@ -192,34 +166,34 @@ def signed_mul_nb(a, b, fault):
     return minus_nb(product) if negative_nb(a) != negative_nb(b) else product
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def signed_add_nb(a, b, fault):
     total = a + b
     raise_if_nb(negative_nb(a) == negative_nb(b) and negative_nb(total) != negative_nb(a), fault)
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def signed_sub_nb(a, b, fault):
     difference = a - b
     raise_if_nb(negative_nb(a) != negative_nb(b) and negative_nb(difference) != negative_nb(a), fault)
     return difference
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def signed_div_nb(a, b, fault):
     stay_whole()
     quotient = div_nb(magnitude_nb(a), magnitude_nb(b), fault)
     return minus_nb(quotient) if negative_nb(a) != negative_nb(b) else quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def signed_div_small_nb(a, divisor):
     quotient = div_small_nb(magnitude_nb(a), divisor)
     return minus_nb(quotient) if negative_nb(a) else quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _from_float(value):
     """U256 of a float below 2**128, truncated."""
     high = np.uint64(value / 18446744073709551616.0)
@@ -227,7 +201,7 @@ def _from_float(value):
     return make_u256(low, high, _ZERO, _ZERO)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def square_root_nb(value):
     """Floor of the square root of a U256: Newton's method from the float64 root."""
     stay_whole()
@@ -246,7 +220,7 @@ def square_root_nb(value):
         root = (root + quotient) >> _ONE
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _bit_length(value):
     if limb3(value):
         return np.uint64(256) - leading_zeros(limb3(value))
@@ -257,7 +231,7 @@ def _bit_length(value):
     return np.uint64(64) - leading_zeros(limb0(value))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _seven_steps(scaled):
     """The contracts' cube root as they compute it."""
     stay_whole()
@@ -276,14 +250,14 @@ def _seven_steps(scaled):
     return root
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _cube(value):
     """U320, exact for arguments of up to 106 bits."""
     low = to_u128(value)
     return mul_128_192(low, to_u192(mul_128_128(low, low)))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _scaled_cube_root(scaled):
     """What seven Newton steps from the contracts' guess end at, in one step from the float64 root.
 
@@ -307,7 +281,7 @@ def _scaled_cube_root(scaled):
     return root
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def cube_root_nb(value):
     """The contracts' cube root of a U256 with 18 decimals, 18 decimals."""
     stay_whole()
@@ -318,7 +292,7 @@ def cube_root_nb(value):
     return _scaled_cube_root(wrap_mul_nb(value, _wad_squared()))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def signed_cube_root_nb(value):
     root = cube_root_nb(magnitude_nb(value))
     return minus_nb(root) if negative_nb(value) else root

@@ -43,13 +43,13 @@ _ONE = np.uint64(1)
 _TEN_THOUSAND = np.uint64(10**4)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def field_nb(state, row):
     """A row of the state as U256."""
     return make_u256(state[row, 0], state[row, 1], state[row, 2], state[row, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def k0_terms_nb(k0, d, a, gamma, fault):
     """(g, mul1): g = |gamma + 1 - K0| + 1e-18 and D * g**2 / (A * gamma**2), the steepness of the curve."""
     peak = to_u256(gamma) + wad_nb()
@@ -60,14 +60,14 @@ def k0_terms_nb(k0, d, a, gamma, fault):
     return g, div_small_nb(steep, a)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def within_nb(value, whole, low, high, fault):
     """low <= value * 1e18 / whole <= high."""
     fraction = div_nb(mul_nb(value, wad_nb(), fault), whole, fault)
     return low <= fraction and fraction <= high
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def step_d_nb(d, k0, total, mul1, mul2, coins, fault):
     """One Newton step for D, given the sum of the balances: (next D)."""
     stay_whole()
@@ -84,7 +84,7 @@ def step_d_nb(d, k0, total, mul1, mul2, coins, fault):
     return plus - minus if plus > minus else (minus - plus) >> _ONE
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def solve_y_nb(a, gamma, d, y, k0_rest, sum_rest, tolerance, coins, fault):
     """Newton's method for the balance y, the contracts' fallback: (y, converged).
 

@@ -22,6 +22,7 @@ from numba import njit
 from engine.amm.checked import least_gross_input_nb, net_input_nb
 from engine.amm.constant_product import amount_out_nb
 from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW
+from engine.amm.quotient import divide_nb as divide_wide_nb
 from engine.amm.wide import (
     constant,
     limb0,
@@ -34,7 +35,6 @@ from engine.amm.wide import (
     to_u128,
     to_u256,
 )
-from engine.amm.wide_division import divide_256_nb
 
 FEE_DENOMINATOR = 100_000
 _WHOLE = np.uint64(FEE_DENOMINATOR)
@@ -44,7 +44,7 @@ _ONE = np.uint64(1)
 _max_reserve = constant(256, (1 << 112) - 1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def directional_amount_out_nb(amount_in, reserve_in, reserve_out, fee):
     """Exact-in as the router asks: (status int64, amount out U256).
 
@@ -59,7 +59,7 @@ def directional_amount_out_nb(amount_in, reserve_in, reserve_out, fee):
     return np.int64(status), amount_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def greatest_amount_out_nb(amount_in, reserve_in, reserve_out, fee):
     """Exact-in, the most the pair's swap pays; arguments and statuses as in `directional_amount_out_nb`."""
     zero = to_u256(_ZERO)
@@ -71,13 +71,13 @@ def greatest_amount_out_nb(amount_in, reserve_in, reserve_out, fee):
         return np.int64(OVERFLOW), zero
     # Both factors are below 2**112.
     product = mul_128_128(to_u128(net), reserve_out)
-    amount_out, _ = divide_256_nb(product, to_u256(reserve_in) + net)
+    amount_out, _ = divide_wide_nb(product, to_u256(reserve_in) + net)
     if amount_out == zero:
         return np.int64(INSUFFICIENT_INPUT), zero
     return status, amount_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def directional_amount_in_nb(amount_out, reserve_in, reserve_out, fee):
     """Exact-out, the least input for which the pair's swap pays `amount_out` (its router has no such call):
     (status int64, amount in U256)."""
@@ -87,7 +87,7 @@ def directional_amount_in_nb(amount_out, reserve_in, reserve_out, fee):
     if reserve_in == to_u128(_ZERO) or amount_out >= to_u256(reserve_out):
         return np.int64(INSUFFICIENT_LIQUIDITY), zero
     paid = to_u128(amount_out)
-    net, has_remainder = divide_256_nb(mul_128_128(reserve_in, paid), to_u256(reserve_out - paid))
+    net, has_remainder = divide_wide_nb(mul_128_128(reserve_in, paid), to_u256(reserve_out - paid))
     if has_remainder:
         net = net + one
     amount_in, fits = least_gross_input_nb(net, fee, _WHOLE)
@@ -97,7 +97,7 @@ def directional_amount_in_nb(amount_out, reserve_in, reserve_out, fee):
     return status, amount_in if status == OK else zero
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _input_status(amount_in, reserve_in, reserve_out):
     if amount_in == to_u256(_ZERO):
         return np.int64(INSUFFICIENT_INPUT)
@@ -125,7 +125,7 @@ def est_amount_out_nb(amount_in, reserve_in, reserve_out, fee):
     return net * reserve_out / (reserve_in + net)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def directional_quotes_nb(reserves, fees, zero_for_one, amounts, statuses, results):
     """Many quotes in one call, i-th on pair i: the three questions asked of the same amount.
 
@@ -147,6 +147,6 @@ def directional_quotes_nb(reserves, fees, zero_for_one, amounts, statuses, resul
         _store(value, results[i, 2])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _store(value, row):
     row[0], row[1], row[2], row[3] = limb0(value), limb1(value), limb2(value), limb3(value)

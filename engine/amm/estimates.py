@@ -26,12 +26,12 @@ _LOG_SQRT_BASE = math.log(1.0001) / 2
 SEGMENT_FIELDS = 4  # virtual reserve in, virtual reserve out, greatest gross input, its output
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _float_2(low, high):
     return np.float64(low) + np.float64(high) * _LIMB
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def est_sqrt_price_nb(pools, row):
     """sqrt(token1 per token0), base units; 0 before Initialize."""
     limbs = pools.sqrt_price
@@ -40,7 +40,7 @@ def est_sqrt_price_nb(pools, row):
     return (low + high * _LIMB * _LIMB) / _Q96
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_rate_nb(pools, row, zero_for_one):
     """Marginal output per input after the fee, float64; 0 when the pool cannot trade at its present price
     (empty, uninitialised, or without active liquidity)."""
@@ -60,7 +60,7 @@ def est_rate_nb(pools, row, zero_for_one):
     return est_family_nb(pools, row, zero_for_one, 0.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_out_nb(pools, row, zero_for_one, amount):
     """Float twin of the exact-in quote, base units: (output, input used), whatever the family.
 
@@ -83,7 +83,7 @@ def est_out_nb(pools, row, zero_for_one, amount):
     return est_family_nb(pools, row, zero_for_one, amount), amount
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _est_segment_amounts(price, end, liquidity, kept, zero_for_one):
     if zero_for_one:
         virtual_in, virtual_out = liquidity / price, liquidity * price
@@ -94,7 +94,7 @@ def _est_segment_amounts(price, end, liquidity, kept, zero_for_one):
     return virtual_in, virtual_out, max(net_in, 0.0) / kept, max(out, 0.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_segments_nb(pools, row, zero_for_one, segments):
     """Segments from the present price on, in the order a trade meets them; returns how many were written.
 
@@ -120,7 +120,7 @@ def est_segments_nb(pools, row, zero_for_one, segments):
     return _est_v3_segments(pools, row, zero_for_one, kept, segments)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _est_v3_segments(pools, row, zero_for_one, kept, segments):
     price = est_sqrt_price_nb(pools, row)
     if price <= 0.0:

@@ -14,13 +14,13 @@ from engine.amm.wide_digits import read_256, set_limbs, stack_limbs
 _ZERO = np.uint64(0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _coins_nb(pools, row, zero_for_one):
     coin0, coin1 = np.int64(pools.coin0[row]), np.int64(pools.coin1[row])
     return (coin0, coin1) if zero_for_one else (coin1, coin0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def family_quote_nb(pools, row, zero_for_one, amount, exact_in):
     """(status int64, U256): what `amount` U256 buys if `exact_in`, else what it costs, by the row's family.
 
@@ -45,7 +45,7 @@ def family_quote_nb(pools, row, zero_for_one, amount, exact_in):
     return status, read_256(result)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_family_nb(pools, row, zero_for_one, amount):
     """Output for `amount`, float64 base units; for zero the marginal rate. 0 without a price."""
     kind = np.int64(pools.kind[row])

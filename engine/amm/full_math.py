@@ -12,7 +12,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mul_div_nb(a, b, denominator):
     """(floor(a * b / denominator), True) on U256s; (0, False) where the contract reverts: division by zero or
     a quotient of more than 256 bits."""
@@ -26,7 +26,7 @@ def mul_div_nb(a, b, denominator):
     return result, True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mul_div_rounding_up_nb(a, b, denominator):
     """As `mul_div_nb` with the ceiling."""
     zero = to_u256(_ZERO)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from engine.amm.quotient import divide_nb as divide_wide_nb
 from engine.amm.wide import (
     constant,
     limb0,
@@ -31,7 +32,6 @@ from engine.amm.wide import (
     to_u512,
 )
 from engine.amm.wide_digits import digit_1
-from engine.amm.wide_division import divide_256_nb
 
 ONE = 10**18
 MAX_POW_RELATIVE_ERROR = 10_000  # of 1e18: powUp adds this share of the raw power, rounded up, plus one
@@ -95,7 +95,7 @@ _DIVISORS = [1, *range(1, 16), ONE, 100, 1000, *(5**20 * n for n in range(1, 13)
 _RECIPROCALS = np.array([_reciprocal(divisor) for divisor in _DIVISORS], np.uint64)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _divide_nb(value, row):
     """floor(value / _DIVISORS[row]) of any U256."""
     left, divisor, v = _RECIPROCALS[row, 0], _RECIPROCALS[row, 1], _RECIPROCALS[row, 2]
@@ -118,19 +118,19 @@ def _divide_nb(value, row):
     return make_u256(q0, q1, q2, q3)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def divide_by_one_nb(value):
     """floor(value / 1e18) of any U256."""
     return _divide_nb(value, _BY_ONE)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def divide_by_1000_nb(value):
     """floor(value / 1000) of any U256."""
     return _divide_nb(value, _BY_1000)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mul_nb(a, b):
     """a * b, checked: (0, False) past 256 bits."""
     if limb2(a) | limb3(a) | limb2(b) | limb3(b):
@@ -142,33 +142,33 @@ def mul_nb(a, b):
     return mul_128_128(to_u128(a), to_u128(b)), True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def div_nb(a, b):
     """floor(a / b), checked: (0, False) when b is zero."""
     if b == to_u256(_ZERO):
         return to_u256(_ZERO), False
-    return divide_256_nb(a, b)[0], True
+    return divide_wide_nb(a, b)[0], True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def div_up_raw_nb(a, b):
     """ceil(a / b), checked."""
     if b == to_u256(_ZERO):
         return to_u256(_ZERO), False
-    quotient, has_remainder = divide_256_nb(a, b)
+    quotient, has_remainder = divide_wide_nb(a, b)
     if has_remainder:
         quotient = quotient + to_u256(_ONE_LIMB)
     return quotient, True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mul_down_nb(a, b):
     """floor(a * b / 1e18), checked product."""
     product, ok = mul_nb(a, b)
     return divide_by_one_nb(product), ok
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mul_up_nb(a, b):
     """ceil(a * b / 1e18), checked product."""
     product, ok = mul_nb(a, b)
@@ -178,7 +178,7 @@ def mul_up_nb(a, b):
     return divide_by_one_nb(product - one) + one, ok
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def div_down_nb(a, b):
     """floor(a * 1e18 / b), checked."""
     product, ok = mul_nb(a, _one())
@@ -187,7 +187,7 @@ def div_down_nb(a, b):
     return div_nb(product, b)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def div_up_nb(a, b):
     """ceil(a * 1e18 / b), checked."""
     product, ok = mul_nb(a, _one())
@@ -196,28 +196,28 @@ def div_up_nb(a, b):
     return div_up_raw_nb(product, b)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _table(rows, k):
     return to_u256(make_u128(rows[k, 0], rows[k, 1]))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _product(a, b):
     return mul_128_128(to_u128(a), to_u128(b))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _ln_far_nb(x):
     """|ln(x)| with 18 decimals and whether it is negative; x of 18 decimals, 0 < x < 2**255."""
     negative = x < _one()
     if negative:
-        x = divide_256_nb(_one_36(), x)[0]
+        x = divide_wide_nb(_one_36(), x)[0]
     total = to_u256(_ZERO)
     if x >= _a0_one():
-        x = divide_256_nb(x, _a0())[0]
+        x = divide_wide_nb(x, _a0())[0]
         total = total + _x0()
     if x >= _a1_one():
-        x = divide_256_nb(x, _a1())[0]
+        x = divide_wide_nb(x, _a1())[0]
         total = total + _x1()
     hundred = np.uint64(100)
     total = _product(total, to_u256(hundred))
@@ -225,9 +225,9 @@ def _ln_far_nb(x):
     for k in range(len(_POWER_LIMBS)):
         power = _table(_POWER_LIMBS, k)
         if x >= power:
-            x = divide_256_nb(mul_192_128_low(to_u192(x), to_u128(_one_20())), power)[0]
+            x = divide_wide_nb(mul_192_128_low(to_u192(x), to_u128(_one_20())), power)[0]
             total = total + _table(_EXPONENT_LIMBS, k)
-    z = divide_256_nb(_product(x - _one_20(), _one_20()), x + _one_20())[0]
+    z = divide_wide_nb(_product(x - _one_20(), _one_20()), x + _one_20())[0]
     z_squared = _divide_nb(_product(z, z) >> _TWENTY, _BY_ONE_20)
     series = term = z
     for n in range(3, 12, 2):
@@ -236,18 +236,18 @@ def _ln_far_nb(x):
     return _divide_nb(total + series + series, _BY_100), negative
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _divide_36(value):
     return _divide_nb(_divide_nb(value, _BY_ONE), _BY_ONE)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _ln_near_nb(x):
     """|ln(x)| with 36 decimals and whether it is negative; 0.9 < x < 1.1."""
     x = _product(x, _one())
     negative = x < _one_36()
     distance = _one_36() - x if negative else x - _one_36()
-    z = divide_256_nb(_product(distance, _one_36()), x + _one_36())[0]
+    z = divide_wide_nb(_product(distance, _one_36()), x + _one_36())[0]
     z_squared = _divide_36(_product(z, z))
     series = term = z
     for n in range(3, 16, 2):
@@ -258,7 +258,7 @@ def _ln_near_nb(x):
     return series + series, negative
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _exp_nb(x, negative):
     """e**x, or e**-x, with 18 decimals; x at most 130e18."""
     whole = to_u256(_ONE_LIMB)
@@ -287,11 +287,11 @@ def _exp_nb(x, negative):
     result = to_u256(mul_256_256(product, whole))
     result = _divide_nb(result, _BY_100)
     if negative:
-        return divide_256_nb(_one_36(), result)[0]
+        return divide_wide_nb(_one_36(), result)[0]
     return result
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def pow_nb(x, y):
     """LogExpMath.pow: x**y, all of 18 decimals. Refuses x >= 2**255, y >= 2**254 / 1e20, and y * ln(x)
     outside [-41, 130]."""
@@ -317,7 +317,7 @@ def pow_nb(x, y):
     return _exp_nb(scaled, negative), True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def pow_up_nb(x, y, has_shortcuts):
     """FixedPoint.powUp: x**y, never below the true value. `has_shortcuts`: exponents 1, 2 and 4 by
     multiplication (V2 pools since 2022 and V3), instead of the logarithm (2021)."""

@@ -46,7 +46,7 @@ class QuoteRefused(Exception):
         self.row = row
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def reserves_nb(pools, row, zero_for_one):
     """(reserve in, reserve out) of a V2 row, U128."""
     side_in = 0 if zero_for_one else 1
@@ -58,7 +58,7 @@ def reserves_nb(pools, row, zero_for_one):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def quote_in_nb(pools, row, zero_for_one, amount_in):
     """Exact-in: (status int64, amount out U256) for `amount_in` U256 of token0 if `zero_for_one`, of token1
     otherwise. A V3 pool that runs dry is INSUFFICIENT_LIQUIDITY with what it would still pay."""
@@ -74,7 +74,7 @@ def quote_in_nb(pools, row, zero_for_one, amount_in):
     return family_quote_nb(pools, row, zero_for_one, amount_in, _SELL)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def quote_out_nb(pools, row, zero_for_one, amount_out):
     """Exact-out: (status int64, amount in U256) that buys exactly `amount_out` U256; the least that buys at
     least so much, where the protocol has no exact-out swap."""
@@ -92,13 +92,13 @@ def quote_out_nb(pools, row, zero_for_one, amount_out):
     return family_quote_nb(pools, row, zero_for_one, amount_out, _BUY)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def store_u256_nb(value, out):
     """Write a U256 to a u64[4] row."""
     out[0], out[1], out[2], out[3] = limb0(value), limb1(value), limb2(value), limb3(value)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def quotes_nb(pools, rows, zero_for_one, exact_in, amounts, statuses, results):
     """Many quotes in one call, i-th on pool `rows[i]`.
 
@@ -115,7 +115,7 @@ def quotes_nb(pools, rows, zero_for_one, exact_in, amounts, statuses, results):
         store_u256_nb(result, results[i])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def swaps_nb(pools, rows, zero_for_one, exact_in, amounts, limits, statuses, results, states):
     """Many V3 swaps with a price limit, each from the stored state.
 

@@ -28,14 +28,17 @@ from engine.amm.wide import (
     WideUnsigned,
     instruction,
     limb1,
+    limb2,
     limb3,
     mul_128_64,
     mul_256_64,
     multiplier,
     split_limbs,
+    stay_whole,
     to_u128,
     to_u256,
 )
+from engine.amm.wide_division import divide_256_nb
 
 EST_MIDDLE = 2.0**93  # quotients of `quotient_192_nb` are estimated below this
 EST_WIDE = 2.0**126  # and those of `quotient_320_nb` below this
@@ -83,13 +86,13 @@ def est_inverse_nb(est_divisor):
     return _BELOW / est_divisor
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def is_narrow_nb(divisor):
     """Whether `quotient_192_nb` divides by this U128."""
     return limb1(divisor) >> _TOP_BIT == _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def quotient_192_nb(numerator, divisor, est_quotient, est_inverse):
     """(floor of the quotient, remainder), both U128.
 
@@ -108,7 +111,7 @@ def quotient_192_nb(numerator, divisor, est_quotient, est_inverse):
     return (to_u128(first) << shift) + to_u128(last), left
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def is_medium_nb(divisor):
     """Whether `quotient_320_nb` divides by this U256."""
     return limb3(divisor) >> _BITS_34 == _ZERO
@@ -118,7 +121,7 @@ def _wide_quotient(multiply: Any, multiply_low: Any, to_divisor_width: Any) -> A
     """A division with three parts: `multiply` takes a divisor and a limb to the numerator's width,
     `multiply_low` is modulo the divisor's."""
 
-    @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+    @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
     def quotient_nb(numerator, divisor, est_quotient, est_inverse):
         quotient = to_u128(_ZERO)
         if est_quotient >= EST_MIDDLE:
@@ -144,3 +147,18 @@ def _wide_quotient(multiply: Any, multiply_low: Any, to_divisor_width: Any) -> A
 # positive medium U256, or U256 (modulo 2**256) by a positive narrow U128; `est_quotient` is below EST_WIDE.
 quotient_320_nb = _wide_quotient(mul_256_64, multiplier(256, 64, 256), to_u256)
 quotient_256_nb = _wide_quotient(multiplier(128, 64, 256), multiplier(128, 64, 128), to_u128)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
+def divide_nb(numerator, divisor):
+    """As `divide_256_nb`: (floor of the quotient U256, whether there is a remainder) of a U256 by a positive
+    U256, by floats where both are ordinary."""
+    stay_whole()
+    if (limb2(divisor) | limb3(divisor)) == _ZERO and is_narrow_nb(to_u128(divisor)):
+        narrow = to_u128(divisor)
+        est_inverse = est_inverse_nb(est_wide(narrow))
+        est_quotient = est_wide(numerator) * est_inverse
+        if est_quotient < EST_WIDE:
+            quotient, rest = quotient_256_nb(numerator, narrow, est_quotient, est_inverse)
+            return to_u256(quotient), rest != to_u128(_ZERO)
+    return divide_256_nb(numerator, divisor)

@@ -30,6 +30,7 @@ from engine.amm.checked import (
     net_input_nb,
 )
 from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW
+from engine.amm.quotient import divide_nb as divide_wide_nb
 from engine.amm.solidly_curve import (
     STABLE_V2,
     VOLATILE,
@@ -40,7 +41,6 @@ from engine.amm.solidly_curve import (
     solve_v2_nb,
 )
 from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_u256
-from engine.amm.wide_division import divide_256_nb
 
 FEE_DENOMINATOR = 10_000
 
@@ -48,7 +48,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _stable_output(net, reserve_in, reserve_out, unit_in, unit_out, curve, zero_for_one):
     """(output U256, fits) of a stable pool for an input after the fee."""
     unit0, unit1 = (unit_in, unit_out) if zero_for_one else (unit_out, unit_in)
@@ -66,7 +66,7 @@ def _stable_output(net, reserve_in, reserve_out, unit_in, unit_out, curve, zero_
     return divide_e18_nb(product), fits
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _quoted_output(net, reserve_in, reserve_out, unit_in, unit_out, curve, zero_for_one):
     if curve != VOLATILE:
         return _stable_output(net, reserve_in, reserve_out, unit_in, unit_out, curve, zero_for_one)
@@ -77,7 +77,7 @@ def _quoted_output(net, reserve_in, reserve_out, unit_in, unit_out, curve, zero_
     return divide_nb(product, total)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def amount_out_nb(
     amount_in, reserve_in, reserve_out, unit_in, unit_out, fee, fee_denominator, curve, zero_for_one
 ):
@@ -105,7 +105,7 @@ def amount_out_nb(
     return status, amount_out if status == OK else zero
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _swap_status(amount_in, net, amount_out, reserve_in, reserve_out, unit_in, unit_out, curve):
     """What the pool's swap says to `amount_out` for `amount_in` of which `net` stays."""
     if amount_out >= reserve_out:
@@ -119,7 +119,7 @@ def _swap_status(amount_in, net, amount_out, reserve_in, reserve_out, unit_in, u
     return np.int64(OK if after >= before else INSUFFICIENT_LIQUIDITY)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def least_amount_in_nb(amount_out, reserve_in, reserve_out, unit_in, unit_out, fee, fee_denominator, curve):
     """Exact-out, the least input for which the pool's swap pays `amount_out`: (status int64, amount in U256).
 
@@ -136,7 +136,7 @@ def least_amount_in_nb(amount_out, reserve_in, reserve_out, unit_in, unit_out, f
     if not fits or unit_in == zero or unit_out == zero:
         return np.int64(OVERFLOW), zero
     if curve == VOLATILE:
-        quotient, has_remainder = divide_256_nb(before, left)
+        quotient, has_remainder = divide_wide_nb(before, left)
         balance = quotient + one if has_remainder else quotient
         net = balance - reserve_in
     else:
@@ -149,14 +149,14 @@ def least_amount_in_nb(amount_out, reserve_in, reserve_out, unit_in, unit_out, f
     return status, amount_in if status == OK else zero
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _keeps(target, balance, left, unit_in, unit_out):
     """Is K at least the target? Balances for which K overflows count as enough: smaller ones may fit."""
     k, fits = invariant_nb(balance, left, unit_in, unit_out, STABLE_V2)
     return not fits or k >= target
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _least_stable_net(target, left, reserve_in, unit_in, unit_out):
     """The least growth of the input balance that keeps K with `left` of the output: Newton's method gives a
     first guess, doubling steps enclose the edge and halving finds it."""
@@ -231,12 +231,12 @@ def est_amount_out_nb(amount_in, reserve_in, reserve_out, unit_in, unit_out, fee
     return max(v0 - v, 0.0) * x * unit_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _row(rows, i):
     return make_u256(rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def quotes_nb(
     reserves, units, fees, fee_denominators, curves, zero_for_one, exact_in, amounts, statuses, results
 ):

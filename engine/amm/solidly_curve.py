@@ -20,8 +20,8 @@ import numpy as np
 from numba import njit
 
 from engine.amm.checked import checked_product_nb, checked_sum_nb, divide_e18_nb, e18
+from engine.amm.quotient import divide_nb as divide_wide_nb
 from engine.amm.wide import constant, mul_128_128, to_u128, to_u256
-from engine.amm.wide_division import divide_256_nb
 
 VOLATILE = 0
 STABLE_V1 = 1
@@ -35,16 +35,16 @@ _THREE = np.uint64(3)
 _two_128 = constant(256, 1 << 128)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def divide_nb(numerator, denominator):
     """(floor of the quotient U256, False when the denominator is zero)."""
     if denominator == to_u256(_ZERO):
         return numerator, False
-    quotient, _ = divide_256_nb(numerator, denominator)
+    quotient, _ = divide_wide_nb(numerator, denominator)
     return quotient, True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def scale_nb(amount, unit):
     """An amount of a token with 10**decimals = `unit`, in 18 decimals: (U256, fits)."""
     product, fits = checked_product_nb(amount, e18())
@@ -53,13 +53,13 @@ def scale_nb(amount, unit):
     return divide_nb(product, unit)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _square(x):
     """floor(x * x / 1e18) of x < 2**128."""
     return divide_e18_nb(mul_128_128(to_u128(x), to_u128(x)))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def stable_k_nb(x, y):
     """The stable invariant of balances in 18 decimals: (U256, fits). A square beyond 256 bits reverts, so
     both are below 2**128 and the other products of two balances fit as well."""
@@ -70,7 +70,7 @@ def stable_k_nb(x, y):
     return divide_e18_nb(value), fits
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def invariant_nb(balance0, balance1, unit0, unit1, curve):
     """K of raw balances: (U256, fits)."""
     if curve == VOLATILE:
@@ -82,7 +82,7 @@ def invariant_nb(balance0, balance1, unit0, unit1, curve):
     return stable_k_nb(x, y)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _slope(x, x_cubed, y_squared):
     """dK/dy = 3 x (y y) + x x x, each division floored: (U256, fits)."""
     triple, fits_triple = checked_product_nb(to_u256(_THREE), x)
@@ -90,7 +90,7 @@ def _slope(x, x_cubed, y_squared):
     return divide_e18_nb(product) + x_cubed, fits_triple and fits
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _step(k, target, slope):
     """|target - k| * 1e18 / slope: (U256, fits)."""
     gap = target - k if k < target else k - target
@@ -100,7 +100,7 @@ def _step(k, target, slope):
     return divide_nb(scaled, slope)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def solve_v1_nb(x, target, y):
     """Velodrome V1's _get_y: (y, fits)."""
     zero, one = to_u256(_ZERO), to_u256(_ONE)
@@ -132,7 +132,7 @@ def solve_v1_nb(x, target, y):
     return y, True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def solve_v2_nb(x, target, y, unit0, unit1, curve):
     """Velodrome V2's and Aerodrome's _get_y: (y, fits); not converging does not fit."""
     zero, one = to_u256(_ZERO), to_u256(_ONE)
@@ -169,7 +169,7 @@ def solve_v2_nb(x, target, y, unit0, unit1, curve):
     return zero, False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _settle(x, target, y, short, unit0, unit1, curve):
     """When the step vanishes: (is there no better y, fits, y). `short`: K at y is below the target."""
     one = to_u256(_ONE)
@@ -185,7 +185,7 @@ def _settle(x, target, y, short, unit0, unit1, curve):
     return above > target, fits, y + one
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def solve_nb(x, target, y, unit0, unit1, curve):
     if curve == STABLE_V1:
         return solve_v1_nb(x, target, y)

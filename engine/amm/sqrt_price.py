@@ -54,7 +54,7 @@ _TOP_BIT = np.uint64(63)
 _mul_256_128_320 = multiplier(256, 128, 320)  # modulo 2**320
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def amount0_delta_nb(price_a, price_b, liquidity, round_up):
     """Token0 between two prices: liquidity * 2**96 * |b - a| / (a * b); both prices positive."""
     stay_whole()
@@ -79,7 +79,7 @@ def amount0_delta_nb(price_a, price_b, liquidity, round_up):
     return amount
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def amount1_delta_nb(price_a, price_b, liquidity, round_up):
     """Token1 between two prices: liquidity * |b - a| / 2**96."""
     lower, upper = price_a, price_b
@@ -92,7 +92,7 @@ def amount1_delta_nb(price_a, price_b, liquidity, round_up):
     return amount
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _any_price_from_amount0_nb(price, liquidity, amount, add):
     """The contract's own path."""
     stay_whole()
@@ -123,7 +123,7 @@ def _any_price_from_amount0_nb(price, liquidity, amount, add):
     return OK, result
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def next_price_from_amount0_nb(price, liquidity, amount, add):
     """(status, price after `amount` of token0 is added to or removed from the pool), rounded up."""
     stay_whole()
@@ -147,7 +147,7 @@ def next_price_from_amount0_nb(price, liquidity, amount, add):
     return _any_price_from_amount0_nb(price, liquidity, amount, add)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _shift_of_amount1_nb(liquidity, amount, round_up):
     """(amount * 2**96 / liquidity as the contract rounds it, False where it reverts)."""
     stay_whole()
@@ -163,7 +163,7 @@ def _shift_of_amount1_nb(liquidity, amount, round_up):
     return mul_div_nb(amount, _q96(), to_u256(liquidity))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def next_price_from_amount1_nb(price, liquidity, amount, add):
     """(status, price after `amount` of token1 is added to or removed from the pool), rounded down."""
     zero = to_u256(_ZERO)
@@ -180,7 +180,7 @@ def next_price_from_amount1_nb(price, liquidity, amount, add):
     return OK, price - quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def next_price_from_input_nb(price, liquidity, amount_in, zero_for_one):
     """(status, price after `amount_in` net of fee); rounds so that the target is never passed."""
     if zero_for_one:
@@ -188,7 +188,7 @@ def next_price_from_input_nb(price, liquidity, amount_in, zero_for_one):
     return next_price_from_amount1_nb(price, liquidity, amount_in, _ADD)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def next_price_from_output_nb(price, liquidity, amount_out, zero_for_one):
     """(status, price after `amount_out` was taken); rounds so that the pool gives at least that much."""
     if zero_for_one:

@@ -25,6 +25,7 @@ import math
 import numpy as np
 from numba import njit
 
+from engine.amm.quotient import divide_nb
 from engine.amm.wide import (
     leading_zeros,
     limb0,
@@ -39,11 +40,9 @@ from engine.amm.wide import (
     to_float,
     to_u128,
     to_u256,
-    to_u320,
     to_u512,
 )
 from engine.amm.wide_digits import digit_2, get_limb, reciprocal_2_nb, set_limb, stack_limbs
-from engine.amm.wide_division import divide_256_nb, divide_by_limb_nb
 
 MAX_COINS = 8
 STABLE_THREE_POOL = 1
@@ -66,7 +65,7 @@ _FLOAT_LIMB_INVERSE = 2.0**-64
 _FLOAT_120 = 2.0**120
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def get_nb(vector, k):
     """Element `k` of a stack vector, U256."""
     at = 4 * k
@@ -75,7 +74,7 @@ def get_nb(vector, k):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def set_nb(vector, k, value):
     """Write U256 `value` to element `k` of a stack vector."""
     at = 4 * k
@@ -85,7 +84,7 @@ def set_nb(vector, k, value):
     set_limb(vector, at + 3, limb3(value))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _times_wide(ok, a, b):
     stay_whole()
     product = mul_256_256(a, b)
@@ -93,7 +92,7 @@ def _times_wide(ok, a, b):
     return ok and to_u512(low) == product, low
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def times_nb(ok, a, b):
     """(ok, a * b) on U256s."""
     if (limb2(a) | limb3(a) | limb2(b) | limb3(b)) == _ZERO:
@@ -101,34 +100,29 @@ def times_nb(ok, a, b):
     return _times_wide(ok, a, b)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def plus_nb(ok, a, b):
     """(ok, a + b)."""
     total = a + b
     return ok and total >= a, total
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def minus_nb(ok, a, b):
     """(ok, a - b)."""
     return ok and a >= b, a - b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def over_nb(ok, a, b):
     """(ok, floor(a / b)); dividing by zero is not ok."""
-    stay_whole()
     if b == to_u256(_ZERO):
         return False, b
-    if (limb2(b) | limb3(b)) == _ZERO and a >> _BITS_128 < b:
-        d0, d1, shift, v = reciprocal_nb(b)
-        quotient, _ = two_digits_nb(a, d0, d1, shift, v)
-        return ok, quotient
-    quotient, _ = divide_256_nb(a, b)
+    quotient, _ = divide_nb(a, b)
     return ok, quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def reciprocal_nb(b):
     """(low and high limb of b shifted left until its 128th bit is set, that shift, the reciprocal of the
     two): what `two_digits_nb` divides by. `b` U256, positive and below 2**128."""
@@ -139,7 +133,7 @@ def reciprocal_nb(b):
     return limb0(normal), limb1(normal), shift, reciprocal_2_nb(limb1(normal), limb0(normal))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def two_digits_nb(a, d0, d1, shift, v):
     """(floor(a / b), remainder), both digits of the quotient, where a >> 128 is below b."""
     shifted = a << shift
@@ -148,34 +142,33 @@ def two_digits_nb(a, d0, d1, shift, v):
     return to_u256(make_u128(low, high)), to_u256(make_u128(rest[0], rest[1])) >> shift
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def over_word_nb(a, word):
     """floor(a / word) for a non-zero uint64."""
-    stay_whole()
-    quotient, _ = divide_by_limb_nb(to_u320(a), word)
-    return to_u256(quotient)
+    quotient, _ = divide_nb(a, to_u256(word))
+    return quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def times_over_nb(ok, a, b, c):
     """(ok, floor(a * b / c)) where the product must fit 256 bits, as in the contracts."""
     ok, product = times_nb(ok, a, b)
     return over_nb(ok, product, c)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _settled(a, b):
     one = to_u256(_ONE)
     return a - b <= one if a > b else b - a <= one
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def precision_nb(kind):
     """A_PRECISION of a kind, uint64."""
     return np.uint64(100) if kind >= STABLE_TEMPLATE else _ONE
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def power_of_coins_nb(coins):
     """n^n, uint64."""
     result = _ONE
@@ -184,12 +177,10 @@ def power_of_coins_nb(coins):
     return result
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _prepare(xp, coins, kind, divisors, ready):
-    """Fill the divisors of D_P's factors, and what `two_digits_nb` needs of each: the same every round.
-
-    (ok, whether all are positive and below 2**128)."""
-    ok, narrow = True, True
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _prepare(xp, coins, kind, divisors):
+    """Fill the divisors of D_P's factors, the same every round; false on overflow."""
+    ok = True
     n = to_u256(np.uint64(coins))
     for k in range(coins):
         divisor = get_nb(xp, k)
@@ -198,26 +189,15 @@ def _prepare(xp, coins, kind, divisors, ready):
         if kind == STABLE_SUSD:
             ok, divisor = plus_nb(ok, divisor, to_u256(_ONE))
         set_nb(divisors, k, divisor)
-        if divisor == to_u256(_ZERO) or (limb2(divisor) | limb3(divisor)) != _ZERO:
-            narrow = False
-        else:
-            d0, d1, shift, v = reciprocal_nb(divisor)
-            set_nb(ready, k, make_u256(d0, d1, shift, v))
-    return ok, narrow
+    return ok
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _power_term(ok, divisors, ready, narrow, coins, kind, d):
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _power_term(ok, divisors, coins, kind, d):
     """D_P = D^(n+1) / (n^n P), factor by factor."""
     result = d
     for k in range(coins):
-        divisor = get_nb(divisors, k)
-        ok, product = times_nb(ok, result, d)
-        if narrow and product >> _BITS_128 < divisor:
-            kept = get_nb(ready, k)
-            result, _ = two_digits_nb(product, limb0(kept), limb1(kept), limb2(kept), limb3(kept))
-        else:
-            ok, result = over_nb(ok, product, divisor)
+        ok, result = times_over_nb(ok, result, d, get_nb(divisors, k))
         if not ok:
             break
     if kind >= STABLE_FACTORY:
@@ -225,7 +205,7 @@ def _power_term(ok, divisors, ready, narrow, coins, kind, d):
     return ok, result
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def solve_d_nb(xp, coins, amp, kind):
     """get_D: (ok, D). `xp` stack vector of balances in 1e18 units, `amp` uint64."""
     stay_whole()
@@ -244,12 +224,11 @@ def solve_d_nb(xp, coins, amp, kind):
     if not ok:
         return False, zero
     ann_total = over_word_nb(ann_total, precision)
-    d, divisors, ready = total, stack_limbs(32), stack_limbs(32)
-    ok, narrow = _prepare(xp, coins, kind, divisors, ready)
-    if not ok:
+    d, divisors = total, stack_limbs(32)
+    if not _prepare(xp, coins, kind, divisors):
         return False, zero
     for _ in range(_ROUNDS):
-        ok, power = _power_term(ok, divisors, ready, narrow, coins, kind, d)
+        ok, power = _power_term(ok, divisors, coins, kind, d)
         if not ok:
             return False, zero
         ok, upper = times_nb(ok, power, n)
@@ -267,7 +246,7 @@ def solve_d_nb(xp, coins, amp, kind):
     return kind < STABLE_TEMPLATE, d
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _guess_y(c, b, d):
     """The root of y^2 + (b - D) y = c in floating point."""
     if b >= d:
@@ -277,7 +256,7 @@ def _guess_y(c, b, d):
     return 0.5 * (linear + math.sqrt(linear * linear + 4.0 * to_float(c)))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _certain_y(c, b, d):
     """(whether it is certain, y): the value the contract's iteration ends with, from one step of it.
 
@@ -314,7 +293,7 @@ def _certain_y(c, b, d):
     return square <= rest and rest + to_u256(_SIXTY_FOUR) <= slope, quotient
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _newton_y(ok, c, b, d, kind):
     """y = (y^2 + c) / (2 y + b - D) from y = D until two values differ by at most one."""
     y = d
@@ -333,7 +312,7 @@ def _newton_y(ok, c, b, d, kind):
     return ok and kind < STABLE_TEMPLATE, y
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def solve_y_nb(xp, coins, known, x, missing, amp, kind, d):
     """get_y: (ok, balance of coin `missing`) when coin `known` has `x` and the others theirs in `xp`.
 

@@ -35,20 +35,20 @@ _WAD = np.uint64(10**18)
 _FEE_UNIT = np.uint64(FEE_DENOMINATOR)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _rate(pools, row, coin):
     rates = pools.rates
     return make_u256(rates[row, coin, 0], rates[row, coin, 1], rates[row, coin, 2], rates[row, coin, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _has_coin(pools, row, coin):
     # NG's fee on liquidity is dynamic, another formula than the one here.
     kind = pools.kind[row]
     return kind != 0 and kind != STABLE_NG and 0 <= coin < np.int64(pools.coins[row])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def deposit_view_nb(pools, row, coin, amount, supply, timestamp):
     """`calc_token_amount` for one coin: (status, pool tokens U256); `supply` U256 is theirs before."""
     zero = to_u256(_ZERO)
@@ -72,7 +72,7 @@ def deposit_view_nb(pools, row, coin, amount, supply, timestamp):
     return np.int64(OK if ok else OVERFLOW), minted
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _take_fees(xp, reduced, coins, coin, fee, new_y, before, after):
     """Charge every coin for its distance from a balanced withdrawal; false where the contract reverts."""
     ok = True
@@ -89,7 +89,7 @@ def _take_fees(xp, reduced, coins, coin, fee, new_y, before, after):
     return ok
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def withdraw_one_nb(pools, row, coin, burnt, supply, timestamp):
     """`calc_withdraw_one_coin`: (status, amount of `coin` U256) for `burnt` U256 pool tokens of `supply`."""
     zero = to_u256(_ZERO)
@@ -117,7 +117,7 @@ def withdraw_one_nb(pools, row, coin, burnt, supply, timestamp):
     return np.int64(OK if ok else OVERFLOW), paid
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _meta_output(pools, meta, coin_in, coin_out, added, timestamp):
     """The metapool's own part: `added` is in 1e18 units; (ok, amount of its `coin_out`)."""
     xp = stack_limbs(32)
@@ -137,7 +137,7 @@ def _meta_output(pools, meta, coin_in, coin_out, added, timestamp):
     return times_over_nb(ok, paid, to_u256(_WAD), _rate(pools, meta, coin_out))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def underlying_view_nb(pools, meta, base, coin_in, coin_out, amount, supply, timestamp):
     """`get_dy_underlying` of metapool row `meta` on base pool row `base`: (status, amount U256).
 
@@ -169,7 +169,7 @@ def underlying_view_nb(pools, meta, base, coin_in, coin_out, amount, supply, tim
     return withdraw_one_nb(pools, base, coin_out - one, paid, supply, timestamp)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _underlying_row(pools, meta, base, coin_in, coin_out, amount, supply, timestamp, result):
     status, paid = underlying_view_nb(
         pools,

@@ -62,6 +62,9 @@ _WAD = np.uint64(10**18)
 _FEE_UNIT = np.uint64(FEE_DENOMINATOR)
 _SMALL = np.uint64(1 << 32)
 _two_128 = constant(256, 1 << 128)
+_two_100 = constant(256, 1 << 100)
+_two_40 = constant(256, 1 << 40)
+_TEN_BITS, _FOUR_BITS = np.uint64(10), np.uint64(4)
 
 
 class StablePools(NamedTuple):
@@ -119,12 +122,12 @@ def set_stable_pool(
     pools.coins[row], pools.kind[row] = len(balances), kind
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _read(rows, k):
     return make_u256(rows[k, 0], rows[k, 1], rows[k, 2], rows[k, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def amp_at_nb(pools, row, timestamp):
     """_A(), or A_precise, at a uint64 timestamp: uint64; 0 where it would revert or is beyond 32 bits."""
     ramp = pools.ramp[row]
@@ -140,7 +143,7 @@ def amp_at_nb(pools, row, timestamp):
     return before - (before - after) * (timestamp - start) // (end - start)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def fill_xp_nb(pools, row, xp):
     """Write balance * rate / 1e18 of every coin to the stack vector `xp`; false on overflow."""
     ok = True
@@ -150,7 +153,7 @@ def fill_xp_nb(pools, row, xp):
     return ok
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _offpeg_fee(ok, fee, multiplier, xpi, xpj):
     """_dynamic_fee: m f / ((m - 1) 4 x_i x_j / (x_i + x_j)^2 + 1), in units of 1e-10."""
     unit = to_u256(_FEE_UNIT)
@@ -165,11 +168,28 @@ def _offpeg_fee(ok, fee, multiplier, xpi, xpj):
     return over_nb(ok, scaled, weight + unit)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _oracle_is_at_ease(xp, coins, d):
+    """Whether nothing in the oracles can overflow or divide by zero: D in [2**40, 2**100), four coins at
+    most, each between D / 2**10 and 2**4 D. Then D_r = D / n^n * prod(D / xp) stays below 2**140, products
+    with D or xp below 2**244, prices below 2**155, and times 1e18 below 2**215; A n xp / 100 is positive."""
+    if coins > 4 or d >= _two_100() or d < _two_40():
+        return False
+    least, most = d >> _TEN_BITS, d << _FOUR_BITS
+    for k in range(coins):
+        balance = get_nb(xp, k)
+        if balance < least or balance > most:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _oracle_accepts(xp, coins, amp, d):
     """Whether NG's price oracles can be brought up to date: they run inside the swap, on xp after it."""
     if d >= _two_128():
         return False
+    if _oracle_is_at_ease(xp, coins, d):
+        return True
     ok, ratio = True, over_word_nb(d, power_of_coins_nb(coins))
     for k in range(coins):
         ok, ratio = times_over_nb(ok, ratio, d, get_nb(xp, k))
@@ -187,7 +207,7 @@ def _oracle_accepts(xp, coins, amp, d):
     return ok
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _grown(pools, row, xp, coin_in, amount_in):
     """(ok, x): what the coin sold comes to in 1e18 units. Fills `xp`."""
     ok = fill_xp_nb(pools, row, xp)
@@ -195,7 +215,7 @@ def _grown(pools, row, xp, coin_in, amount_in):
     return plus_nb(ok, get_nb(xp, coin_in), over_word_nb(added, _WAD))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _fee_rate(pools, row, xp, coin_in, coin_out, x, y):
     """(ok, the fee of this trade in units of 1e-10, U256)."""
     fee = to_u256(pools.fee[row])
@@ -207,7 +227,7 @@ def _fee_rate(pools, row, xp, coin_in, coin_out, x, y):
     return _offpeg_fee(ok, fee, multiplier, sum_in >> _ONE, sum_out >> _ONE)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _balance_after(pools, row, coin_out, y, fee, paid):
     """(ok, balance of the coin bought after the swap): what is not paid, less the admin's part of the fee.
 
@@ -225,7 +245,7 @@ def _balance_after(pools, row, coin_out, y, fee, paid):
     return minus_nb(ok, after, admin)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def exchange_at_nb(pools, row, coin_in, coin_out, amount_in, amp, d, view):
     """`exchange_nb`, or `view_nb` with `view`, with amp uint64 and D U256 known for the pool's state."""
     zero = to_u256(_ZERO)
@@ -262,7 +282,7 @@ def exchange_at_nb(pools, row, coin_in, coin_out, amount_in, amp, d, view):
     return np.int64(OK), paid, after
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def invariant_nb(pools, row, amp):
     """get_D on the pool's state: (ok, D U256 in 1e18 units). `amp` uint64 from `amp_at_nb`."""
     xp = stack_limbs(32)
@@ -271,13 +291,13 @@ def invariant_nb(pools, row, amp):
     return solve_d_nb(xp, np.int64(pools.coins[row]), amp, pools.kind[row])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _is_trade(pools, row, coin_in, coin_out):
     coins = np.int64(pools.coins[row])
     return pools.kind[row] != 0 and coin_in != coin_out and 0 <= coin_in < coins and 0 <= coin_out < coins
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _quote(pools, row, coin_in, coin_out, amount_in, timestamp, view):
     zero = to_u256(_ZERO)
     if not _is_trade(pools, row, coin_in, coin_out):
@@ -291,7 +311,7 @@ def _quote(pools, row, coin_in, coin_out, amount_in, timestamp, view):
     return exchange_at_nb(pools, row, coin_in, coin_out, amount_in, amp, d, view)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def exchange_nb(pools, row, coin_in, coin_out, amount_in, timestamp):
     """What `exchange` or `exchange_received` pays: (status int64, amount out U256, balance after U256).
 
@@ -303,14 +323,14 @@ def exchange_nb(pools, row, coin_in, coin_out, amount_in, timestamp):
     return _quote(pools, row, coin_in, coin_out, amount_in, timestamp, False)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def view_nb(pools, row, coin_in, coin_out, amount_in, timestamp):
     """What `get_dy` answers, right or wrong about the payment: (status int64, amount U256)."""
     status, amount_out, _ = _quote(pools, row, coin_in, coin_out, amount_in, timestamp, True)
     return status, amount_out
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def exchanges_nb(pools, rows, coins_in, coins_out, amounts, timestamps, view, statuses, results):
     """Many quotes from the stored states: rows, coins_in, coins_out i64[n], amounts u64[n, 4], timestamps
     u64[n], `view` true for get_dy. Writes statuses i64[n] and results u64[n, 2, 4]: amount and balance after.
@@ -323,7 +343,7 @@ def exchanges_nb(pools, rows, coins_in, coins_out, amounts, timestamps, view, st
         results[q, 1, 0], results[q, 1, 1], results[q, 1, 2], results[q, 1, 3] = _limbs(after)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _limbs(value):
     return limb0(value), limb1(value), limb2(value), limb3(value)
 

@@ -61,7 +61,7 @@ _LOG_Q96 = 96 * math.log(2)
 _TICK_DOUBT = 1e-6
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def sqrt_ratio_at_tick_nb(tick):
     """sqrt(1.0001**tick) in Q96 as U256, for an int64 tick in [MIN_TICK, MAX_TICK] (not checked)."""
     stay_whole()
@@ -85,7 +85,7 @@ def sqrt_ratio_at_tick_nb(tick):
     return shifted
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def tick_at_sqrt_ratio_nb(sqrt_price):
     """The greatest int64 tick whose sqrt ratio is at most `sqrt_price` (U256 in [MIN, MAX), not checked).
 
@@ -102,13 +102,13 @@ def tick_at_sqrt_ratio_nb(sqrt_price):
     return tick
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _sqrt_ratio_into_nb(tick, out):
     value = sqrt_ratio_at_tick_nb(tick)
     out[0], out[1], out[2], out[3] = limb0(value), limb1(value), limb2(value), limb3(value)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _tick_of_limbs_nb(limbs):
     return tick_at_sqrt_ratio_nb(make_u256(limbs[0], limbs[1], limbs[2], limbs[3]))
 

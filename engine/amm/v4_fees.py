@@ -40,7 +40,7 @@ class HookPolicy(Enum):
     REFUSED = "the hook may take or give amounts itself, or the pool key is not a legal one"
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def v4_fee_nb(protocol_fee, lp_fee, zero_for_one):
     """The fee a swap is charged, uint64 pips: protocol + lp - floor(protocol * lp / 1e6).
 

@@ -32,7 +32,7 @@ from engine.amm.wide import limb0, limb1, limb2, limb3, make_u256, to_u256
 _ZERO = np.uint64(0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _convert(amount, from_total, to_total, from_virtual, to_virtual, supply, virtual_assets, round_up):
     """amount (to_total + to_virtual) / (from_total + from_virtual): (U256, fits)."""
     zero = to_u256(_ZERO)
@@ -51,7 +51,7 @@ def _convert(amount, from_total, to_total, from_virtual, to_virtual, supply, vir
     return mul_div_nb(amount, numerator, denominator)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _moved_status(assets, shares, entering, supply, total_assets):
     """Can these amounts enter or leave the vault?"""
     if entering:
@@ -61,7 +61,7 @@ def _moved_status(assets, shares, entering, supply, total_assets):
     return np.int64(OK if assets <= total_assets and shares <= supply else INSUFFICIENT_LIQUIDITY)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def vault_amount_out_nb(amount_in, entering, supply, total_assets, virtual_shares, virtual_assets):
     """Exact-in: deposit of assets if `entering`, redemption of shares otherwise: (status int64, U256).
 
@@ -87,7 +87,7 @@ def vault_amount_out_nb(amount_in, entering, supply, total_assets, virtual_share
     return status, amount_out if status == OK else zero
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def vault_amount_in_nb(amount_out, entering, supply, total_assets, virtual_shares, virtual_assets):
     """Exact-out: assets to mint `amount_out` shares if `entering`, shares to withdraw that many assets
     otherwise; arguments and statuses as in `vault_amount_out_nb`."""
@@ -107,7 +107,7 @@ def vault_amount_in_nb(amount_out, entering, supply, total_assets, virtual_share
     return status, amount_in if status == OK else zero
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _floor(amount, numerator, denominator):
     """floor(amount * numerator / denominator) by SafeMath: (U256, fits)."""
     _, fits = checked_product_nb(amount, numerator)
@@ -115,7 +115,7 @@ def _floor(amount, numerator, denominator):
     return value, fits and is_defined
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def wrap_nb(amount_in, total_shares, pooled_ether):
     """stETH to wstETH, exact-in: (status int64, wstETH minted U256). More stETH than there is cannot come."""
     zero = to_u256(_ZERO)
@@ -129,7 +129,7 @@ def wrap_nb(amount_in, total_shares, pooled_ether):
     return np.int64(OK if fits else OVERFLOW), minted
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def unwrap_nb(amount_in, total_shares, pooled_ether, wrapped_supply, held_shares):
     """wstETH to stETH, exact-in: (status int64, what the receiver's balance grows by, U256).
 
@@ -152,7 +152,7 @@ def unwrap_nb(amount_in, total_shares, pooled_ether, wrapped_supply, held_shares
     return np.int64(OK), after - before
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def wrap_spent_nb(amount_in, total_shares, pooled_ether, held_shares):
     """What the sender's stETH balance falls by when it wraps `amount_in`, holding `held_shares`: (status
     int64, U256). INSUFFICIENT_LIQUIDITY when it does not hold enough."""
@@ -186,17 +186,17 @@ def est_wrap_rate_nb(wrapping, total_shares, pooled_ether):
     return total_shares / pooled_ether if wrapping else pooled_ether / total_shares
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _row(rows, i):
     return make_u256(rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def _store(value, row):
     row[0], row[1], row[2], row[3] = limb0(value), limb1(value), limb2(value), limb3(value)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def vault_quotes_nb(states, entering, exact_in, amounts, statuses, results):
     """Many ERC-4626 quotes in one call.
 
@@ -218,7 +218,7 @@ def vault_quotes_nb(states, entering, exact_in, amounts, statuses, results):
         _store(value, results[i])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def wrap_quotes_nb(states, wrapping, amounts, statuses, results):
     """Many stETH and wstETH quotes in one call.
 

@@ -103,7 +103,7 @@ read_320 = _limbs_reader(320)
 read_512 = _limbs_reader(512)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def reciprocal_1_nb(divisor):
     """floor((2**128 - 1) / divisor) - 2**64 for a uint64 divisor with its top bit set (algorithm 3)."""
     low_bit = divisor & _ONE
@@ -118,7 +118,7 @@ def reciprocal_1_nb(divisor):
     return v3 - (limb1(mul_64_64(v3, divisor) + to_u128(divisor)) + divisor)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def reciprocal_2_nb(high, low):
     """The 3-by-2 reciprocal of high * 2**64 + low, top bit of `high` set (algorithm 6)."""
     v = reciprocal_1_nb(high)

@@ -44,7 +44,7 @@ _SIXTY_FOUR = np.uint64(64)
 # as limbs [length, length + k), less than the divisor; quotient digits are written from length - 1 down.
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _digits_1(numerator, length, d0, quotient):
     v = reciprocal_1_nb(d0)
     rest = (get_limb(numerator, length),)
@@ -54,7 +54,7 @@ def _digits_1(numerator, length, d0, quotient):
     return rest[0]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _digits_2(numerator, length, divisor, quotient):
     v = reciprocal_2_nb(divisor[1], divisor[0])
     rest = (get_limb(numerator, length), get_limb(numerator, length + 1))
@@ -64,7 +64,7 @@ def _digits_2(numerator, length, divisor, quotient):
     return rest[0] | rest[1]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _digits_3(numerator, length, divisor, quotient):
     v = reciprocal_2_nb(divisor[2], divisor[1])
     rest = (
@@ -78,7 +78,7 @@ def _digits_3(numerator, length, divisor, quotient):
     return rest[0] | rest[1] | rest[2]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _digits_4(numerator, length, divisor, quotient):
     v = reciprocal_2_nb(divisor[3], divisor[2])
     rest = (
@@ -93,7 +93,7 @@ def _digits_4(numerator, length, divisor, quotient):
     return rest[0] | rest[1] | rest[2] | rest[3]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _digits_5(numerator, length, divisor, quotient):
     v = reciprocal_2_nb(divisor[4], divisor[3])
     rest = (
@@ -109,7 +109,7 @@ def _digits_5(numerator, length, divisor, quotient):
     return rest[0] | rest[1] | rest[2] | rest[3] | rest[4]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _limb_count_5(value):
     if limb4(value):
         return 5
@@ -122,7 +122,7 @@ def _limb_count_5(value):
     return 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _limb_count_8(value):
     if limb7(value):
         return 8
@@ -133,7 +133,7 @@ def _limb_count_8(value):
     return _limb_count_5(to_u320(value))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _divide_digits(numerator, length, limbs, divisor, quotient):
     """Dispatch on the divisor's limb count; returns the OR of the remainder's limbs."""
     d0, d1, d2, d3 = limb0(divisor), limb1(divisor), limb2(divisor), limb3(divisor)
@@ -148,7 +148,7 @@ def _divide_digits(numerator, length, limbs, divisor, quotient):
     return _digits_5(numerator, length, (d0, d1, d2, d3, limb4(divisor)), quotient)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _divisor_shift(divisor, limbs):
     if limbs == 1:
         return leading_zeros(limb0(divisor))
@@ -161,7 +161,7 @@ def _divisor_shift(divisor, limbs):
     return leading_zeros(limb4(divisor))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def divide_512_nb(numerator, divisor):
     """U512 by non-zero U320: (floor of the quotient as U512, whether there is a remainder)."""
     stay_whole()
@@ -179,7 +179,7 @@ def divide_512_nb(numerator, divisor):
     return read_512(quotient), rest != _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def divide_256_nb(numerator, divisor):
     """U256 by non-zero U256: (floor of the quotient, whether there is a remainder)."""
     stay_whole()
@@ -197,7 +197,7 @@ def divide_256_nb(numerator, divisor):
     return read_256(quotient), rest != _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def divide_by_limb_nb(numerator, divisor):
     """U320 by a non-zero uint64: (floor of the quotient as U320, whether there is a remainder)."""
     stay_whole()

@@ -20,31 +20,33 @@ from engine.amm.balancer_weighted import (
 from engine.amm.layout import OK, int_to_limbs, ints_to_limbs, limbs_to_int
 from engine.amm.log_exp import pow_up_nb
 from engine.amm.quote import store_u256_nb
-from engine.amm.wide import make_u256
+from engine.amm.wide import make_u256, to_u256
 
 LEAST = 10**6
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def v2_one(balances, scaling, weights, amp, fee, version, i, j, exact_in, limbs, out):
-    amount = make_u256(limbs[0], limbs[1], limbs[2], limbs[3])
+    amount, unknown = make_u256(limbs[0], limbs[1], limbs[2], limbs[3]), to_u256(np.uint64(0))
     if amp == 0:
         status, result = v2_weighted_nb(balances, scaling, weights, fee, version, i, j, exact_in, amount)
     else:
-        status, result = v2_stable_nb(balances, scaling, amp, fee, version, i, j, exact_in, amount)
+        status, result = v2_stable_nb(balances, scaling, amp, fee, version, i, j, exact_in, amount, unknown)
     store_u256_nb(result, out)
     return status
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def v3_one(live, factors, rates, weights, floors, amp, fee, least, limit, i, j, exact_in, limbs, out):
-    amount = make_u256(limbs[0], limbs[1], limbs[2], limbs[3])
+    amount, unknown = make_u256(limbs[0], limbs[1], limbs[2], limbs[3]), to_u256(np.uint64(0))
     if amp == 0:
         status, result = v3_weighted_nb(
             live, factors, rates, weights, floors, fee, least, i, j, exact_in, amount
         )
     else:
-        status, result = v3_stable_nb(live, factors, rates, amp, fee, least, limit, i, j, exact_in, amount)
+        status, result = v3_stable_nb(
+            live, factors, rates, amp, fee, least, limit, i, j, exact_in, amount, unknown
+        )
     store_u256_nb(result, out)
     return status
 

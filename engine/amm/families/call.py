@@ -2,22 +2,29 @@
 
 A quote takes (words, their count, coin sold, coin bought, whether the amount is what is sold, timestamp of
 the block, amount, result) and returns a status of the layout; amount and result are four limbs in memory.
-NO_EXACT_OUT says that the protocol has no exact-out swap. An estimate takes (words, count, coin sold, coin
-bought, timestamp, amount) and returns the output, or for an amount of zero the marginal rate, in base units.
+NO_EXACT_OUT says that the protocol has no exact-out swap. In place of whether the amount is what is sold,
+INVARIANT asks for the state's invariant, which `pack` keeps where finding it is most of a quote. An estimate
+takes (words, count, coin sold, coin bought, timestamp, amount) and returns the output, or for an amount of
+zero the marginal rate, in base units.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import cfunc, types
+from numpy.typing import NDArray
 
+from engine.amm.layout import OK
 from engine.amm.wide import instruction
 
 NO_EXACT_OUT = -1
+INVARIANT = 2
 
 _WORDS = types.CPointer(types.uint64)
 
@@ -41,6 +48,15 @@ class Family:
             self._function
         )
         return self._compiled.address
+
+    def invariant(self, words: NDArray[np.uint64], timestamp: int) -> NDArray[np.uint64]:
+        """The four limbs of the state's invariant at a time, of a quote; zeros where it has none."""
+        result, nothing = np.zeros(4, np.uint64), np.zeros(4, np.uint64)
+        pointer = words.ctypes.data_as(ctypes.POINTER(ctypes.c_uint64))
+        assert self.address
+        buffers = nothing.ctypes.data, result.ctypes.data
+        status = self._compiled.ctypes(pointer, len(words), 0, 1, INVARIANT, timestamp, *buffers)
+        return result if status == OK else nothing
 
 
 def quote_family(function: Callable) -> Family:
