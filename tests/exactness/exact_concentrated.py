@@ -2,7 +2,8 @@
 
 A round is one pool: random fee, spacing, price and ranges; bursts of swaps with a limit, each compared in
 amounts and in the price, liquidity and tick after it and then undone; between the bursts a swap that stays, a
-mint or a burn. Where a swap has no limit the plain quote is compared too.
+mint or a burn. Where a swap has no limit the plain quote is compared too, and to that the quote from prefix
+tables, which are refreshed from burst to burst as a market would.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from engine.amm.layout import (
     signed_to_limbs,
 )
 from engine.amm.quote import quotes_nb, swaps_nb
+from engine.amm.tick_table import table_quotes_nb
+from engine.amm.tick_window import TickTables, new_tick_tables, refresh_tables_nb
 
 BURSTS, SWAPS_PER_BURST = 5, 200
 
@@ -108,6 +111,18 @@ class Batch:
         if wrong.any():
             raise Mismatch("quote", np.array(self.cases, object)[free][wrong][0].tolist(), quoted[wrong][0])
         return count
+
+    def check_tables(self, tables: TickTables) -> int:
+        """Prefix tables answer what the loop answers, whatever the limit was; returns how many have one."""
+        count, sides = len(self.cases), (self.zero_for_one, self.exact_in, self.amounts)
+        looped, tabled = ((np.zeros(count, np.int64), np.zeros((count, 4), np.uint64)) for _ in range(2))
+        quotes_nb(self.pools, self.rows, *sides, *looped)
+        table_quotes_nb(tables, self.pools, self.rows, *sides, *tabled)
+        wrong = (looped[0] != tabled[0]) | ((looped[0] == OK) & (looped[1] != tabled[1]).any(axis=1))
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            raise Mismatch("table", self.cases[i], looped[0][i], looped[1][i], tabled[0][i], tabled[1][i])
+        return int((looped[0] == OK).sum())
 
 
 def magnitudes(words: np.ndarray) -> np.ndarray:
@@ -208,13 +223,18 @@ def one_pool(world: World, seed: int) -> Counter[str]:
     pool = world.create(rng, price)
     world.prepare(rng, pool)
     ranges = _provide(world, pool, rng, tick)
+    tables, row = new_tick_tables(1, 1), np.zeros(1, np.int32)
+    tables.place[0] = 0
     for _ in range(BURSTS):
         world.settle(rng, pool)
         pools = _read(world, pool)
         state = limbs_to_int(pools.sqrt_price[0]), int(pools.tick[0])
         liquidity = limbs_to_int(pools.liquidity[0])
         cases = [random_swap(rng, *state, pool.ticks.spacing, liquidity) for _ in range(SWAPS_PER_BURST)]
-        counts += compare(Batch(pools, pool, cases), world.run(pool, cases))
+        batch = Batch(pools, pool, cases)
+        counts += compare(batch, world.run(pool, cases))
+        refresh_tables_nb(tables, pools, row)
+        counts["tables"] += batch.check_tables(tables)
         _act(world, pool, rng, ranges, random_swap(rng, *state, pool.ticks.spacing, liquidity))
     world.chain.evm.revert(checkpoint)
     return counts
@@ -225,7 +245,16 @@ def rounds_of(world_of: type[World]) -> Round:
     return lambda seed: one_pool(world, seed)
 
 
-KINDS = ("exact in", "exact out", "reverts", "at limit", "liquidity changed", "word crossed", "quotes")
+KINDS = (
+    "exact in",
+    "exact out",
+    "reverts",
+    "at limit",
+    "liquidity changed",
+    "word crossed",
+    "quotes",
+    "tables",
+)
 
 
 def family(name: str, title: str, bytecode: str, world_of: type[World], target: int = 100_000) -> Family:
