@@ -63,6 +63,7 @@ class Finder:
         make_trades_ready()
         self._protocol = np.zeros(0, np.uint8)
         self._max_input = dict(max_input or {})
+        self._amounts = np.empty((0, 4, 2, 2), np.uint64)
         self._caps = np.zeros((0, 2), np.uint64)
         self._note_pools()
         # Nothing to solve yet, but from here on the kernels are loaded.
@@ -97,10 +98,10 @@ class Finder:
         return self._screen.candidates(changed_rows, self.market.arrays.group, budget)
 
     def solve(self, changed_rows: NDArray[np.int32] | None = None, deadline: float | None = None) -> Solved:
-        """The best exact execution of every candidate, as arrays."""
+        """The best exact execution of every candidate, as arrays; views that the next search overwrites."""
         candidates = self.candidates(changed_rows, deadline)
         solver = Solver(self.market.arrays, self._caps, deadline)
-        solved = Solved.unsolved(candidates.cycles)
+        solved = self._unsolved(candidates.cycles)
         solver.solve_all(solved)
         solved.complete = solved.complete and candidates.complete
         return solved
@@ -128,7 +129,7 @@ class Finder:
         candidates = self.candidates(changed_rows, deadline)
         ranking = Ranking(self.market, self._protocol, costs or GasCosts())
         solver = Solver(self.market.arrays, self._caps, deadline)
-        solved = Solved.unsolved(candidates.cycles)
+        solved = self._unsolved(candidates.cycles)
         selection = Selection(ranking, candidates, solver, solved, self.min_profit)
         if not len(solved.cycles):
             return Found(partial=not candidates.complete)
@@ -143,6 +144,12 @@ class Finder:
             partial=not (candidates.complete and solved.complete),
             screened=candidates.rings,
         )
+
+    def _unsolved(self, cycles: NDArray[np.int32]) -> Solved:
+        """In the memory of the last search, which spares asking the system for it."""
+        if len(self._amounts) < len(cycles):
+            self._amounts = np.empty((len(cycles) + len(cycles) // 4, 4, 2, 2), np.uint64)
+        return Solved.unsolved(cycles, self._amounts)
 
     def _load_kernels(self) -> None:
         solver = Solver(self.market.arrays, self._caps)

@@ -33,10 +33,12 @@ class Solved:
     complete: bool = True
 
     @classmethod
-    def unsolved(cls, cycles: NDArray[np.int32]) -> Solved:
-        """Nothing is known of any of them."""
+    def unsolved(cls, cycles: NDArray[np.int32], amounts: NDArray[np.uint64] | None = None) -> Solved:
+        """Nothing is known of any of them; `amounts` is memory to use, where it is large enough."""
         count = len(cycles)
-        return cls(cycles, np.full(count, UNSETTLED, np.uint8), np.empty((count, 4, 2, 2), np.uint64))
+        if amounts is None or len(amounts) < count:
+            amounts = np.empty((count, 4, 2, 2), np.uint64)
+        return cls(cycles, np.full(count, UNSETTLED, np.uint8), amounts[:count])
 
 
 class Solver:
