@@ -25,6 +25,7 @@ from engine.market.market import Market
 SAMPLE_SIZE = 8
 _CHECK_TIMEOUT_S = 1.0
 _REMEMBERED_BLOCKS = 256
+_SECOND_THOUGHT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,22 @@ class Tripwire:
                 return Cause.LYING_NODE
         if theirs is not None and is_drift(pool, changed):
             return Cause.DRIFT
+        if await self._says_otherwise_now(block, pool, ours, ticks):
+            return Cause.LYING_NODE
         if await self._missed_logs(block, pool):
             return Cause.MISSED_LOG
         if self._reorganised_at >= max(self._agreed_at.get(pool.key, -1), 0):
             return Cause.UNHANDLED_REORG
         return Cause.UNKNOWN_BEHAVIOUR
+
+    async def _says_otherwise_now(
+        self, block: BlockRef, pool: PoolRecord, ours: PoolState, ticks: bool
+    ) -> bool:
+        """Whether the node, asked again of the same block, says what we say: it may answer from the state of
+        the block it is just working on."""
+        await asyncio.sleep(_SECOND_THOUGHT_S)
+        again, _ = await self._read(self._node, block, [pool], ticks)
+        return pool.key in again and not differences(ours, again[pool.key], ticks=ticks)
 
     async def _missed_logs(self, block: BlockRef, pool: PoolRecord) -> bool:
         """Whether the node has more logs of the pool than we were given, in the blocks we remember."""

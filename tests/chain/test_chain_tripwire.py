@@ -199,6 +199,26 @@ async def test_a_lying_endpoint_loses_the_lead_and_the_pool_keeps_its_state(
     assert watched.nodes.members[leading].health.failures["refused"] >= 1
 
 
+async def test_an_answer_that_does_not_hold_is_no_divergence(watched: Watched, local_dex: LocalDex) -> None:
+    """A node may answer from the block it is just working on; asked again it says the truth."""
+    lies = 1
+
+    def slip(method: str, params: list[Any], result: Any) -> Any:
+        nonlocal lies
+        if method == "eth_call" and params[0].get("data") == GET_RESERVES and lies:
+            lies -= 1
+            return "0x" + (1).to_bytes(32, "big").hex() * 2 + result[130:]
+        return result
+
+    first = watched.proxies[watched.nodes.watch.leader]  # type: ignore[attr-defined]
+    async with EndpointSet([first.http]) as alone:
+        watched.tripwire._node = alone
+        first.alter = slip
+        assert await watched.tripwire.check(watched.head(), [local_dex.pair]) == frozenset()
+        assert watched.causes() == ["lying node"]
+        assert watched.hidden(local_dex.pair) is None
+
+
 async def test_a_node_that_does_not_say_stops_the_trade(watched: Watched, local_dex: LocalDex) -> None:
     for proxy in watched.proxies:  # type: ignore[attr-defined]
         proxy.hanging = True
