@@ -163,6 +163,8 @@ class Pipeline:
             line.finder.find, rows, block, conditions.costs, line.per_block, deadline
         )
         self._searched_all = self._searched_all or not found.partial
+        for fact in found.facts:
+            line.publish(fact)
         carried = {line.market.pool_row[pool] for opportunity in found for pool in opportunity.pools}
         self._carried = {row for first in carried for row in line.market.rows_of(first)}
         if found.partial and rows is not None:

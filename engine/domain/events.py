@@ -49,6 +49,21 @@ class VenueHalted:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimumBounded:
+    """What all pools together held at a block, wei of the native coin: at most `bound_wei` before gas, and at
+    least `reached_wei`. `cycles` planned together earn the part `captured` of the bound, and `net_wei` after
+    the gas of their swaps."""
+
+    block: BlockRef
+    bound_wei: int
+    reached_wei: int
+    captured: float
+    net_wei: int
+    cycles: int
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class OpportunityRefused:
     """The risk chain or the simulation said no."""
 
@@ -119,6 +134,7 @@ Fact = (
     | PoolQuarantined
     | PoolDiverged
     | VenueHalted
+    | OptimumBounded
     | OpportunityRefused
     | OpportunityApproved
     | PlanSimulated

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.domain.events import OptimumBounded
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
@@ -83,7 +84,8 @@ class JointFinder:
         chosen = self._side_by_side(found, costs)
         taken = {one.id for one in chosen}
         ordered = [*chosen, *(one for one in found if one.id not in taken)]
-        return Found(ordered[:limit], partial=found.partial, screened=found.screened)
+        facts = (_fact(self.last),)
+        return Found(ordered[:limit], partial=found.partial, screened=found.screened, facts=facts)
 
     def _joint(
         self,
@@ -154,6 +156,18 @@ class JointFinder:
             self._solver.revalue(values)
             self._solver.read(market.arrays, changed_rows)
         return self._solver
+
+
+def _fact(outcome: JointOutcome) -> OptimumBounded:
+    return OptimumBounded(
+        outcome.block,
+        int(outcome.bound.bound),
+        int(outcome.bound.reached),
+        outcome.captured,
+        int(outcome.net_wei),
+        len(outcome.plan),
+        outcome.elapsed_ms,
+    )
 
 
 def opportunity_of(market: Market, block: BlockRef, cycle: PlannedCycle, costs: GasCosts) -> Opportunity:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.domain.events import Fact
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Opportunity
 from engine.search.costs import GasCosts
@@ -18,14 +19,21 @@ class Found(list[Opportunity]):
 
     `partial` says that the deadline or a bound on memory came before the end: what is here is exact and
     ranked, but better ones may be missing. `screened` counts the cycles that passed the float screen.
+    `facts` are what the finder has to say besides.
     """
 
     def __init__(
-        self, opportunities: Iterable[Opportunity] = (), *, partial: bool = False, screened: int = 0
+        self,
+        opportunities: Iterable[Opportunity] = (),
+        *,
+        partial: bool = False,
+        screened: int = 0,
+        facts: tuple[Fact, ...] = (),
     ) -> None:
         super().__init__(opportunities)
         self.partial = partial
         self.screened = screened
+        self.facts = facts
 
 
 class CycleFinder(Protocol):

@@ -14,6 +14,7 @@ from engine.domain.events import (
     Fact,
     OpportunityApproved,
     OpportunityRefused,
+    OptimumBounded,
     PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
@@ -67,6 +68,8 @@ class Telemetry:
                 self.pool_diverged(fact)
             case VenueHalted():
                 self.venue_halted(fact)
+            case OptimumBounded():
+                self.optimum_bounded(fact)
             case OpportunityRefused():
                 self.opportunity_refused(fact)
             case OpportunityApproved():
@@ -137,6 +140,19 @@ class Telemetry:
     def venue_halted(self, fact: VenueHalted) -> None:
         self.counts["venue_halted"] += 1
         self.log.error("venue_halted", block=fact.block.number, venue=fact.venue, reason=fact.reason)
+
+    def optimum_bounded(self, fact: OptimumBounded) -> None:
+        self.counts["optimum_bounded"] += 1
+        self.log.info(
+            "optimum_bounded",
+            block=fact.block.number,
+            bound_wei=str(fact.bound_wei),
+            reached_wei=str(fact.reached_wei),
+            captured=round(fact.captured, 6),
+            net_wei=str(fact.net_wei),
+            cycles=fact.cycles,
+            elapsed_ms=round(fact.elapsed_ms, 2),
+        )
 
     def opportunity_refused(self, fact: OpportunityRefused) -> None:
         refused = fact.refused

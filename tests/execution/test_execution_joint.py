@@ -1,4 +1,4 @@
-"""The joint plan on published bytecode: all its cycles in one transaction, with exactly the profit planned."""
+"""The joint plan on published bytecode: all cycles in one transaction, with exactly the profit planned."""
 
 from __future__ import annotations
 

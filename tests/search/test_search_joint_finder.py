@@ -42,10 +42,13 @@ def test_what_comes_first_can_be_done_side_by_side_and_is_worth_no_less(seed: in
 def test_the_plan_is_exact_in_its_order_and_beats_repeating_the_best(seed: int) -> None:
     market = random_market(seed, 8, 40, 0.01)
     finder = JointFinder(market, BASES)
-    finder.find(None, BLOCK, costs(5))
+    found = finder.find(None, BLOCK, costs(5))
     outcome = finder.last
     assert outcome is not None
     assert outcome.bound.gap <= 1e-6
+    (fact,) = found.facts
+    assert fact.bound_wei >= fact.reached_wei > 0
+    assert (fact.captured, fact.cycles) == (outcome.captured, len(outcome.plan))
     state = copy_pools(market.arrays)
     gross = 0
     for one in outcome.plan:

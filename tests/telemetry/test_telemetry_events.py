@@ -15,6 +15,7 @@ from engine.domain.events import (
     Fact,
     OpportunityApproved,
     OpportunityRefused,
+    OptimumBounded,
     PlanSimulated,
     PlanSubmitted,
     PoolQuarantined,
@@ -61,6 +62,7 @@ def facts() -> list[Fact]:
         ExecutionResolved(Execution(intent(), Outcome.MISSED)),
         ExecutionResolved(Execution(intent("cancel"), Outcome.LANDED)),
         BlockFinished(BLOCK, 5, 1, 1, 1, 20.0),
+        OptimumBounded(BLOCK, 10**18, 10**18 - 1, 0.99, 9 * 10**17, 12, 8.5),
     ]
 
 
@@ -90,6 +92,7 @@ def test_every_fact_is_one_json_line_and_counted():
         "mismatches": 1,
         "block_finished": 1,
         "opportunities_found": 5,
+        "optimum_bounded": 1,
     }
     assert telemetry.refused_by_reason == {"too_old": 1}
     assert telemetry.expected_profit_wei[BASE] - telemetry.realised_profit_wei[BASE] == 1
