@@ -39,6 +39,7 @@ PATHS = {
     "V3-V4": ("v3:01a", "v4:01b"),
     "V3-Curve": ("v3:04a", "curve:04"),
     "V2-Balancer": ("v2:04a", "balancer:04"),
+    "V3-Balancer3": ("v3:04a", "balancer-v3:04"),
     "Solidly-V3": ("solidly:04", "v3:04b"),
     "4626-V3": ("vault", "v3:vault-dear"),
 }

@@ -5,6 +5,7 @@ Token 4 of the market is worth one base token at all of them; V4's pools have th
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import math
@@ -22,6 +23,7 @@ from engine.domain.market import ZERO_ADDRESS, PoolRecord, Protocol, Token
 from engine.domain.pool_details import (
     AlgebraDetails,
     BalancerV2WeightedDetails,
+    BalancerV3WeightedDetails,
     CurveStableDetails,
     Erc4626Details,
     SolidlyDetails,
@@ -31,6 +33,7 @@ from engine.domain.pool_details import (
 )
 from engine.domain.pool_state import (
     BalancerV2WeightedPoolState,
+    BalancerV3WeightedPoolState,
     CurveStablePoolState,
     Erc4626PoolState,
     SolidlyPoolState,
@@ -75,7 +78,7 @@ def add_venues(market: GasMarket) -> Pinned:
     _add_algebra(market)
     _add_slipstream(market)
     _add_weth(market)
-    return Pinned(market.tokens[0], manager, vault)
+    return Pinned(market.tokens[0], manager, vault, _add_balancer_v3(market))
 
 
 def _register(market: GasMarket, name: str, record: PoolRecord, reader: Any) -> None:
@@ -345,6 +348,81 @@ def _add_slipstream(market: GasMarket) -> None:
         return V3PoolState(each, price, liquidity, tick, ticks, fees=(fee, fee))
 
     _register(market, "slipstream:04", record, read)
+
+
+def _add_balancer_v3(market: GasMarket) -> str:
+    """The vault with one weighted pool. Its balances are written to the vault's storage, and checked."""
+    made = builds().compiled(_balancer_v3_build())
+    vault = _deploy_balancer_v3(market, made)
+    tokens, weights, fee, factors = (market.tokens[0], market.tokens[4]), (E18 // 2,) * 2, 3 * 10**15, (1, 1)
+    kinds = ["(string,string,uint256,uint256[],string,uint256[])", "address"]
+    floors = (10**6, 10**6)
+    arguments = encode(kinds, [("W", "W", 2, weights, "", floors), vault])
+    pool = market.deploy(bytes.fromhex(made["WeightedPool"]["code"]) + arguments)
+    signature = (
+        "registerPool(address,(address,uint8,address,bool)[],uint256,uint32,bool,(address,address,address),"
+        "address,(bool,bool,bool,bool))"
+    )
+    configured = [(token, 0, ZERO_ADDRESS, False) for token in tokens]
+    nobody, flags = (ZERO_ADDRESS,) * 3, (False,) * 4
+    market.send(vault, signature, pool, configured, fee, 0, False, nobody, ZERO_ADDRESS, flags)
+    slots = made["Vault"]["slots"]
+    settings = _mapped(int(pool, 16), slots["_poolConfigBits"])
+    word = int(market.node("eth_getStorageAt", vault, hex(settings), "latest"), 16)
+    # The second bit says that the pool was initialised.
+    _store(market, vault, settings, word | 2)
+    balances = _mapped(int(pool, 16), slots["_poolTokenBalances"])
+    for k, token in enumerate(tokens):
+        market.send(token, "transfer(address,uint256)", vault, _DEPTH)
+        _store(market, vault, _mapped(k, balances), _DEPTH | _DEPTH << 128)
+        _store(market, vault, _mapped(int(token, 16), slots["_reservesOf"]), _DEPTH)
+    details = BalancerV3WeightedDetails(vault, weights, factors, 10**6, floors)
+    record = PoolRecord(pool, Protocol.BALANCER_V3_WEIGHTED, "published", tokens, 0, 0, details)
+
+    def read(each: PoolRecord) -> BalancerV3WeightedPoolState:
+        (live,) = market.node.read(vault, ["uint256[]"], "getCurrentLiveBalances(address)", pool)
+        return BalancerV3WeightedPoolState(each, tuple(live), (E18, E18), fee)
+
+    assert read(record).live_balances == (_DEPTH, _DEPTH)
+    _register(market, "balancer-v3:04", record, read)
+    return vault
+
+
+def _deploy_balancer_v3(market: GasMarket, made: dict[str, Any]) -> str:
+    """Vault, extension, administration and fee controller name each other: the vault is foreseen."""
+    nonce = int(market.node("eth_getTransactionCount", market.owner, "latest"), 16)
+    vault = _created(market.owner, nonce + 3)
+
+    def deploy(name: str, kinds: list[str], values: list[Any]) -> str:
+        return market.deploy(bytes.fromhex(made[name]["code"]) + encode(kinds, values))
+
+    admin = deploy(
+        "VaultAdmin",
+        ["address", "uint32", "uint32", "uint256", "uint256"],
+        [vault, 10**7, 10**6, 10**6, 1000],
+    )
+    extension = deploy("VaultExtension", ["address", "address"], [vault, admin])
+    controller = deploy("ProtocolFeeController", ["address", "uint256", "uint256"], [vault, 0, 0])
+    placed = deploy("Vault", ["address"] * 3, [extension, market.owner, controller])
+    assert placed == vault
+    return vault
+
+
+def _balancer_v3_build() -> Any:
+    """As the exactness campaign compiles it, so that one compilation serves both."""
+    folder = str(project_root() / "tests" / "exactness")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module("exact_balancer_v3").build()
+
+
+def _mapped(key: int, slot: int) -> int:
+    """Where a mapping keeps the value of a key."""
+    return int.from_bytes(keccak(key.to_bytes(32, "big") + slot.to_bytes(32, "big")), "big")
+
+
+def _store(market: GasMarket, account: str, slot: int, value: int) -> None:
+    market.node("anvil_setStorageAt", account, hex(slot), "0x" + value.to_bytes(32, "big").hex())
 
 
 def _add_weth(market: GasMarket) -> None:

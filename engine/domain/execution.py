@@ -25,7 +25,8 @@ class Plan:
 
     Fees in wei per gas, `deadline` in unix seconds.
 
-    `min_profit` is what the router enforces, in base units of the opportunity's base token.
+    `min_profit` is what the router enforces, `loan_fee` what a flash loan costs the run, where it needs one;
+    both in base units of the opportunity's base token.
     """
 
     approved: Approved
@@ -36,6 +37,7 @@ class Plan:
     gas_limit: int
     max_fee_wei: int
     priority_fee_wei: int
+    loan_fee: int = 0
 
     @property
     def opportunity(self) -> Opportunity:
@@ -43,7 +45,7 @@ class Plan:
 
     @property
     def expected_profit(self) -> int:
-        return self.approved.opportunity.gross_profit
+        return self.approved.opportunity.gross_profit - self.loan_fee
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import Pinned
@@ -42,6 +44,9 @@ _BALANCER_V2 = {Protocol.BALANCER_V2_WEIGHTED, Protocol.BALANCER_V2_STABLE}
 _CURVE = {Protocol.CURVE_STABLESWAP, Protocol.CURVE_CRYPTOSWAP}
 # Those that pay before they are paid.
 _LEADING = _V2 | _V3 | _V4 | _BALANCER_V3
+# What borrowing adds to a run on published contracts: a transfer out and one back; for those that pull, an
+# approval besides; Aave's accounting.
+_LOAN_GAS = {Kind.BALANCER_LOAN: 45_000, Kind.MORPHO_LOAN: 55_000, Kind.AAVE_LOAN: 130_000}
 # Their locks must balance to the unit, so that they may not be overpaid.
 _EXACT_PAYEES = _V4 | _BALANCER_V3
 
@@ -62,6 +67,22 @@ class Lender:
 def needs_loan(opportunity: Opportunity) -> bool:
     """Does no hop of the cycle pay before it is paid?"""
     return not any(hop.protocol in _LEADING for hop in opportunity.hops)
+
+
+def cheapest_lender(lenders: Sequence[Lender], opportunity: Opportunity) -> Lender | None:
+    """The lender whose fee and gas cost least for this cycle, in base units at the rate of its gas estimate.
+
+    None where no lender lends for it, or where it needs none.
+    """
+    if not needs_loan(opportunity):
+        return None
+    rate = Fraction(opportunity.gas_cost, opportunity.gas_estimate or 1)
+    fitting = [lender for lender in lenders if lends_for(lender, opportunity)]
+    return min(
+        fitting,
+        key=lambda lender: lender.fee(opportunity.amount_in) + _LOAN_GAS[lender.kind] * rate,
+        default=None,
+    )
 
 
 def lends_for(lender: Lender, opportunity: Opportunity) -> bool:

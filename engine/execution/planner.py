@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.domain.execution import Pinned, Plan
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Approved
+from engine.execution.commands import Kind
+from engine.execution.cycle_commands import Lender, cheapest_lender
 from engine.execution.encoder import UNKNOWN, encode_stream
 
 BPS = 10_000
@@ -27,7 +29,8 @@ class PlanTerms:
 
 
 class Planner:
-    """Makes plans for one router, constructed with `pinned`. `clock` returns unix seconds."""
+    """Makes plans for one router, constructed with `pinned`. `clock` returns unix seconds. `lenders` lend to
+    cycles in which no pool pays before it is paid."""
 
     def __init__(
         self,
@@ -35,8 +38,12 @@ class Planner:
         terms: PlanTerms,
         clock: Callable[[], float] = time.time,
         pinned: Pinned = UNKNOWN,
+        lenders: Sequence[Lender] = (),
     ):
         self._pinned = pinned
+        # Balancer's vault lends for nothing to whoever knows it.
+        known = (Lender(Kind.BALANCER_LOAN),) if pinned.balancer_vault else ()
+        self._lenders = (*known, *lenders)
         self._router = router
         self._terms = terms
         self._clock = clock
@@ -49,17 +56,20 @@ class Planner:
         opportunity cannot be encoded.
         """
         opportunity = approved.opportunity
-        min_profit = self._min_profit(opportunity.gross_profit, opportunity.gas_cost)
+        lender = cheapest_lender(self._lenders, opportunity)
+        loan_fee = lender.fee(opportunity.amount_in) if lender else 0
+        min_profit = self._min_profit(opportunity.gross_profit - loan_fee, opportunity.gas_cost)
         deadline = max(head.timestamp, int(self._clock())) + self._terms.deadline_s
         return Plan(
             approved=approved,
             router=self._router,
-            calldata=encode_stream(opportunity, deadline, min_profit, self._pinned),
+            calldata=encode_stream(opportunity, deadline, min_profit, self._pinned, lender),
             min_profit=min_profit,
             deadline=deadline,
             gas_limit=opportunity.gas_estimate * GAS_CEILING_FACTOR + GAS_CEILING_EXTRA,
             max_fee_wei=2 * head.next_base_fee_wei() + self._terms.priority_fee_wei,
             priority_fee_wei=self._terms.priority_fee_wei,
+            loan_fee=loan_fee,
         )
 
     def _min_profit(self, expected: int, gas_cost: int) -> int:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from engine.domain.errors import ExecutionError
+from engine.domain.execution import Pinned
 from engine.domain.market import BlockRef, Protocol
 from engine.domain.opportunity import Approved, CheckResult, Hop, Opportunity
+from engine.domain.pool_details import CurveStableDetails, StableSwapVariant
+from engine.execution.commands import Kind, Loan
+from engine.execution.cycle_commands import Lender
 from engine.execution.encoder import decode_stream
 from engine.execution.planner import Planner, PlanTerms
 from engine.execution.submitter import raised
@@ -59,3 +66,27 @@ def test_fees_bear_a_doubled_base_fee():
 @pytest.mark.parametrize(("fee", "more"), [(0, 0), (1, 2), (8, 9), (9, 11), (10**18, 1_125 * 10**15)])
 def test_a_replacement_fee_is_an_eighth_more_rounded_up(fee: int, more: int):
     assert raised(fee) == more
+
+
+def test_the_cheapest_lender_is_chosen_and_its_fee_is_no_profit():
+    free = Lender(Kind.MORPHO_LOAN, "0x" + "e1" * 20)
+    dear = Lender(Kind.AAVE_LOAN, "0x" + "e2" * 20, 5)
+    base, other = TOKENS
+    facts = ("v", base, other, 10**6, 2 * 10**6, 0, CurveStableDetails(StableSwapVariant.SUSD))
+    first = Hop("0x" + "aa" * 20, Protocol.CURVE_STABLESWAP, *facts)
+    last = replace(first, pool="0x" + "bb" * 20, token_in=other, token_out=base, amount_in=2 * 10**6)
+    opportunity = Opportunity(HEAD, base, (first, replace(last, amount_out=11 * 10**5)), 100, 50)
+    approved_one = Approved(opportunity, (CheckResult("test", True),))
+    for lenders, chosen, fee in (([dear, free], free, 0), ([dear], dear, 500)):
+        planner = Planner("0x" + "99" * 20, PlanTerms(3), clock=lambda: 0, lenders=lenders)
+        plan = planner.plan(approved_one, HEAD)
+        (loan, *_) = decode_stream(plan.calldata).commands
+        assert loan == Loan(chosen.kind, 10**6, chosen.address, base)
+        assert (plan.loan_fee, plan.expected_profit, plan.min_profit) == (fee, 10**5 - fee, 10**5 - fee)
+    vault = Pinned(balancer_vault="0x" + "d2" * 20)
+    planner = Planner("0x" + "99" * 20, PlanTerms(3), clock=lambda: 0, pinned=vault, lenders=[dear, free])
+    assert decode_stream(planner.plan(approved_one, HEAD).calldata).commands[0] == Loan(
+        Kind.BALANCER_LOAN, 10**6, None, base
+    )
+    with pytest.raises(ExecutionError, match="no lender"):
+        Planner("0x" + "99" * 20, PlanTerms(3), clock=lambda: 0).plan(approved_one, HEAD)

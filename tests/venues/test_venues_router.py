@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 CHEAP = ("v2:04a", "v3:04a", "solidly:04")
 FAIR = (
-    "v2:04b", "v3:04b", "v4:04", "balancer:04", "curve:04", "algebra:04", "slipstream:04",
+    "v2:04b", "v3:04b", "v4:04", "balancer:04", "balancer-v3:04", "curve:04", "algebra:04", "slipstream:04",
     "solidly-stable:04",
 )  # fmt: skip
 DEAR = ("v2:04c", "v3:04c")
@@ -44,6 +44,8 @@ CYCLES = (
     ("v3:vault4-cheap", "vault4", "v4:04"),
     ("v3:vault4-cheap", "vault4", "curve:04"),
     ("v3:vault4-cheap", "vault4", "balancer:04"),
+    ("v3:vault4-cheap", "vault4", "balancer-v3:04"),
+    ("balancer-v3:04", "vault4", "v3:vault4-dear"),
     # Runs of V4, together and apart.
     ("v4:01a", "v4:01b"),
     ("v4:01a", "v3:01b"),
@@ -112,7 +114,7 @@ class Bench:
             )
             assert 0 <= after[token] - before[token] <= dust, token
         spenders = {hop.pool for each in opportunities for hop in each.hops if len(hop.pool) == 42}
-        spenders |= {self.market.pinned.pool_manager, self.market.pinned.balancer_vault}
+        spenders |= set(astuple(self.market.pinned))
         for token in tokens - {ZERO_ADDRESS}:
             for spender in spenders:
                 arguments = self.market.router, spender
