@@ -29,7 +29,8 @@ Progress = Callable[[str, int, int | None], None]
 _MAX_REREADS_PER_BLOCK = 20
 # Past so many blocks, reading every pool again is quicker than asking what changed.
 _MAX_REPLAY_BLOCKS = 2_000
-_MAX_SAVED_AT_END = 20_000
+# A person who stops the bot waits for this.
+_MAX_SAVED_AT_END = 3_000
 # A factory that makes fake pools without end must not fill the memory with reasons.
 MAX_REFUSED = 50_000
 
