@@ -92,9 +92,10 @@ def halmos(forge: Path) -> list[str]:
         "--forge-build-out",
         ".build/proof/out",
         "--solver-timeout-assertion",
-        "120000",
+        "900000",
     ]
-    command += ["--contract", "ArbitrageRouterProof"]
+    # A busy machine must not make a branch undecided, nor a loop of three look endless.
+    command += ["--contract", "ArbitrageRouterProof", "--loop", "8", "--solver-timeout-branching", "2000"]
     settings = environment(forge) | {"FOUNDRY_PROFILE": "proof"}
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if "check_" in line or "Symbolic test result" in line]

@@ -197,8 +197,28 @@ def test_a_bid_reaches_the_builder_before_the_profit_is_looked_at(bench: Bench):
     assert bench.held(opportunity.base_token) == kept
 
 
+def test_what_the_possibility_of_a_stop_costs(bench: Bench):
+    """The guardian's build reads one cold storage slot more."""
+    market = bench.market
+    opportunity = sized(market, ("v3:01a", "v3:01b"), bench.block)
+    pinned = (each or ZERO_ADDRESS for each in astuple(market.pinned))
+    arguments = encode(["address"] * 7, [market.owner, OPERATOR, market.owner, *pinned])
+    stoppable = market.deploy(forge_artifact("ArbitrageRouterWithStop").bytecode + arguments)
+    stream, spent = encoded(bench, opportunity), []
+    start = bench.node("evm_snapshot")
+    for router in (market.router, stoppable):
+        bench.node("evm_setNextBlockTimestamp", bench.block.timestamp + 60)
+        receipt = market.transact({"from": OPERATOR, "to": router, "data": "0x" + stream.hex()})
+        spent.append(int(receipt["gasUsed"], 16))
+        bench.node("evm_revert", start)
+    assert 2_100 <= spent[1] - spent[0] <= 2_500
+
+
 def test_a_copy_a_replay_and_a_reorg_are_refused(bench: Bench):
-    """What a stranger can do with calldata it has seen, and what becomes of ours in other blocks."""
+    """What a stranger can do with calldata it has seen, and what becomes of ours in other blocks.
+
+    Last in the file: the reorg takes the snapshots of the node with it.
+    """
     pools = ("v3:04a", "curve:04")
     opportunity = sized(bench.market, pools, bench.block)
     validity = Validity(0, bench.block.number + 1, bench.block.hash)
@@ -222,20 +242,3 @@ def test_a_copy_a_replay_and_a_reorg_are_refused(bench: Bench):
     block = bench.market.refresh()
     validity = Validity(0, block.number + 1, block.hash)
     bench.send(encode_cycles([opportunity], validity, 1, bench.market.pinned))
-
-
-def test_what_the_possibility_of_a_stop_costs(bench: Bench):
-    """The guardian's build reads one cold storage slot more."""
-    market = bench.market
-    opportunity = sized(market, ("v3:01a", "v3:01b"), bench.block)
-    pinned = (each or ZERO_ADDRESS for each in astuple(market.pinned))
-    arguments = encode(["address"] * 7, [market.owner, OPERATOR, market.owner, *pinned])
-    stoppable = market.deploy(forge_artifact("ArbitrageRouterWithStop").bytecode + arguments)
-    stream, spent = encoded(bench, opportunity), []
-    start = bench.node("evm_snapshot")
-    for router in (market.router, stoppable):
-        bench.node("evm_setNextBlockTimestamp", bench.block.timestamp + 60)
-        receipt = market.transact({"from": OPERATOR, "to": router, "data": "0x" + stream.hex()})
-        spent.append(int(receipt["gasUsed"], 16))
-        bench.node("evm_revert", start)
-    assert 2_100 <= spent[1] - spent[0] <= 2_500
