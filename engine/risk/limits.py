@@ -31,7 +31,8 @@ class RiskLimits(BaseModel):
     - `max_feed_deviation_bps`: how far a hop's price may be from the feeds', 1e-4.
     - `pegs`: how far the feed price of a token meant to be worth one dollar may be from it, 1e-4, by token.
     - `max_reorg_depth`, `reorg_quiet_blocks`: after a deeper reorg nothing is sent for so many blocks.
-    - `max_depth_bps`: largest amount in of a hop as a part of what the pool holds at its price, 1e-4.
+    - `max_depth_bps`: largest amount in of a hop as a part of what the pool holds at its price, 1e-4; None is
+      no limit.
     - `min_profit_to_error_bps`: smallest net profit as a part of the largest recent difference between
       expected and realised profit, 1e-4.
     - `max_volume_per_hour` by base token, `max_venue_trades_per_hour`, `max_loss_wei_per_hour` (gas of what
@@ -59,7 +60,7 @@ class RiskLimits(BaseModel):
     pegs: dict[TokenAddress, Amount] = Field(default_factory=dict)
     max_reorg_depth: int = Field(default=3, ge=0)
     reorg_quiet_blocks: int = Field(default=0, ge=0)
-    max_depth_bps: int = Field(default=10_000, gt=0)
+    max_depth_bps: int | None = Field(default=None, gt=0)
     min_profit_to_error_bps: int = Field(default=10_000, ge=0)
     max_volume_per_hour: dict[TokenAddress, Amount] = Field(default_factory=dict)
     max_venue_trades_per_hour: int | None = Field(default=None, gt=0)

@@ -61,7 +61,7 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
     }
     assert build_settings(required, "defaults").model_dump() == shown
     written = {section: set(values) for section, values in tomllib.loads(path.read_text()).items()}
-    limits = {"max_volume_per_hour", "max_venue_trades_per_hour", "max_loss_wei_per_hour"}
+    limits = {"max_depth_bps", "max_volume_per_hour", "max_venue_trades_per_hour", "max_loss_wei_per_hour"}
     optional = {
         "market": {"pools_file"},
         "risk": {"trade_caps", "min_net_profit", "pegs"} | limits,

@@ -36,6 +36,8 @@ def trade_cap(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> C
 
 def depth(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
     """Each hop sells at most `max_depth_bps` of what its pool holds at its price, where that is known."""
+    if limits.max_depth_bps is None:
+        return passed("depth", max_depth_bps="none")
     known = 0
     for hop in opportunity.hops:
         held = view.depth(hop)
