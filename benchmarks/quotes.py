@@ -1,25 +1,33 @@
-"""Exact quotes in batches: ours, the plain-integer twin, and the published bytecode."""
+"""Exact quotes in batches: ours, the plain-integer twin, the published bytecode, and the newest degenbot."""
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from eth_abi import encode
 from eth_utils import keccak
 
-from benchmarks.measure import Contender, Result, compared, main, race
+from benchmarks.measure import Contender, Result, Timing, compared, main, race
+from benchmarks.peers import degenbot_quotes
+from benchmarks.quote_families import FamilyPool, families
 from benchmarks.twins import twin
 from engine.amm.layout import KIND_V2, OK, PoolArrays, allocate, int_to_limbs, ints_to_limbs, limbs_to_ints
+from engine.amm.one_quote import Quoter
 from engine.amm.quote import quotes_nb
 from engine.amm.tick_math import sqrt_ratio_at_tick
+from engine.amm.tick_table import table_quotes_nb
+from engine.amm.tick_window import new_tick_tables, refresh_tables_nb
 
 ROUNDS = 15
 BATCH = 20_000
 PLAIN = 500
+PEER = 300
 EVM = 60
 POOLS = 1_000
 TICKS_CROSSED = 10
@@ -54,9 +62,32 @@ class Batch:
         quotes_nb(self.pools, self.rows, self.down, self.exact_in, self.amounts, self.statuses, self.results)
 
     def answers(self) -> list[int]:
+        self.results[:] = 0
         self.run()
         assert (self.statuses == OK).all()
         return limbs_to_ints(self.results)
+
+
+class TableBatch(Batch):
+    """The same from prefix tables."""
+
+    def __init__(self, pools: PoolArrays, questions: list[Question]) -> None:
+        super().__init__(pools, questions)
+        self.tables = new_tick_tables(1, 1)
+        self.tables.place[0] = 0
+        refresh_tables_nb(self.tables, pools, np.zeros(1, np.int32))
+
+    def run(self) -> None:
+        table_quotes_nb(
+            self.tables,
+            self.pools,
+            self.rows,
+            self.down,
+            self.exact_in,
+            self.amounts,
+            self.statuses,
+            self.results,
+        )
 
 
 def measure_quotes(
@@ -66,8 +97,9 @@ def measure_quotes(
     questions: list[Question],
     plain: Callable[[Question], int],
     bytecode: Callable[[Question], int],
+    state: dict[str, Any],
 ) -> Result:
-    """Check that all three agree, then time them."""
+    """Check that all agree, then time them; `state` is that of the pool of row 0 for the peer."""
     answers = batch.answers()
     for question, answer in list(zip(questions, answers, strict=True))[:PLAIN]:
         assert plain(question) == answer, question
@@ -80,8 +112,14 @@ def measure_quotes(
             Contender("bytecode in pyrevm", lambda: [bytecode(q) for q in questions[:EVM]], EVM),
         ],
         ROUNDS,
+        time.thread_time_ns,
     )
     agreed = {"plain integers": PLAIN, "bytecode in pyrevm": EVM}
+    mine = [(q, a) for q, a in zip(questions, answers, strict=True) if q.row == 0][:PEER]
+    if degenbot_quotes.is_installed():
+        peer, ns, theirs = degenbot_quotes.ask(state, [(q.zero_for_one, q.amount) for q, _ in mine])
+        timings[peer] = Timing(ns, ns, ns)
+        agreed[peer] = sum(a == b for (_, a), b in zip(mine, theirs, strict=True))
     return compared(name, work, "ns", timings, agreed_to_the_wei=agreed)
 
 
@@ -119,7 +157,8 @@ def measure_v2() -> Result:
         return int.from_bytes(chain.evm.message_call(owner, router, calldata=calls[id(question)]), "big")
 
     work = f"exact-in quote of a V2 pool, batches of {BATCH:,} over {POOLS:,} pools"
-    return measure_quotes("quote_v2", work, Batch(pools, questions), questions, plain, bytecode)
+    state = {"fee_pips": _FEE, "reserves": reserves[0]}
+    return measure_quotes("quote_v2", work, Batch(pools, questions), questions, plain, bytecode, state)
 
 
 class ConcentratedPool:
@@ -143,13 +182,33 @@ class ConcentratedPool:
 
     def twin_pool(self):
         """The plain-integer pool in the same state."""
+        price, tick = self.chain.call(self.pool, "slot0()", returns=("uint160", "int24"))
+        liquidity = self.chain.call(self.pool, "liquidity()", returns=("uint128",))
+        return self.reference.V3Pool(price, tick, liquidity, _FEE, _SPACING, self.nets())
+
+    @staticmethod
+    def twin_fields(state: Any) -> tuple:
+        """What makes a plain-integer pool in the state of another."""
+        return state.sqrt_price, state.tick, state.liquidity, _FEE, _SPACING, state.ticks
+
+    def peer_state(self) -> dict[str, Any]:
+        """The state as JSON can carry it."""
+        state = self.twin_pool()
+        return {
+            "fee_pips": _FEE,
+            "spacing": _SPACING,
+            "liquidity": state.liquidity,
+            "sqrt_price": state.sqrt_price,
+            "tick": state.tick,
+            "ticks": sorted(self.nets().items()),
+        }
+
+    def nets(self) -> dict[int, int]:
         nets: dict[int, int] = {}
         for lower, upper, liquidity in self.ranges:
             nets[lower] = nets.get(lower, 0) + liquidity
             nets[upper] = nets.get(upper, 0) - liquidity
-        price, tick = self.chain.call(self.pool, "slot0()", returns=("uint160", "int24"))
-        liquidity = self.chain.call(self.pool, "liquidity()", returns=("uint128",))
-        return self.reference.V3Pool(price, tick, liquidity, _FEE, _SPACING, nets)
+        return nets
 
     def amount_to(self, tick: int, down: bool) -> int:
         """Gross input that moves the price exactly to `tick`."""
@@ -181,7 +240,7 @@ def measure_v3(pool: ConcentratedPool, name: str, crossed: int) -> Result:
     questions = pool.questions(crossed, BATCH, random.Random(crossed))
     state = pool.twin_pool()
     limits = {False: pool.reference.MAX_SQRT_RATIO - 1, True: pool.reference.MIN_SQRT_RATIO + 1}
-    fields = (state.sqrt_price, state.tick, state.liquidity, _FEE, _SPACING, state.ticks)
+    fields = pool.twin_fields(state)
     calls = {id(question): pool.calldata(question) for question in questions[:EVM]}
 
     def plain(question: Question) -> int:
@@ -195,11 +254,61 @@ def measure_v3(pool: ConcentratedPool, name: str, crossed: int) -> Result:
 
     where = "inside the range" if crossed == 0 else f"across {crossed} initialised ticks"
     work = f"exact-in quote of a V3 pool {where}, batches of {BATCH:,}"
-    return measure_quotes(name, work, Batch(pool.arrays, questions), questions, plain, bytecode)
+    table = TableBatch(pool.arrays, questions)
+    result = measure_quotes(name, work, table, questions, plain, bytecode, pool.peer_state())
+    loop = Batch(pool.arrays, questions)
+    assert loop.answers() == table.answers()
+    own = race([Contender("loop", loop.run, len(questions))], ROUNDS, time.thread_time_ns)
+    result.extra["without_the_table_ns"] = round(own["loop"].median_ns, 1)
+    return result
+
+
+def measure_family(pool: FamilyPool) -> Result:
+    """A quote of a family called by address, beside its twin."""
+    questions = [Question(0, True, amount) for amount in pool.amounts]
+    batch = Batch(pool.pools, questions)
+    answers = batch.answers()
+    assert [pool.plain(amount) for amount in pool.amounts[:PLAIN]] == answers[:PLAIN], pool.name
+    timings = race(
+        [
+            Contender("roundtrip", batch.run, len(questions)),
+            Contender("plain integers", lambda: [pool.plain(a) for a in pool.amounts[:PLAIN]], PLAIN),
+        ],
+        ROUNDS,
+        time.thread_time_ns,
+    )
+    work = f"exact-in quote of {pool.work}, batches of {len(questions):,}"
+    return compared(pool.name, work, "ns", timings, agreed_to_the_wei={"plain integers": PLAIN})
+
+
+def measure_single(pool: ConcentratedPool) -> Result:
+    """One quote a call from Python, beside the same quote in plain integers."""
+    questions = pool.questions(0, PLAIN, random.Random(7))
+    call, answers = Quoter(pool.arrays).quote, Batch(pool.arrays, questions).answers()
+    asked = [(question.zero_for_one, question.amount) for question in questions]
+    assert [call(0, down, True, amount) for down, amount in asked] == [(OK, a) for a in answers]
+    plain = pool.twin_pool
+    fields = plain()
+    limits = {False: pool.reference.MAX_SQRT_RATIO - 1, True: pool.reference.MIN_SQRT_RATIO + 1}
+
+    def twin_quotes() -> list[int]:
+        pools = [pool.reference.V3Pool(*pool.twin_fields(fields)) for _ in asked]
+        return [p.swap(down, a, True, limits[down])[1] for p, (down, a) in zip(pools, asked, strict=True)]
+
+    timings = race(
+        [
+            Contender("roundtrip", lambda: [call(0, down, True, a) for down, a in asked], PLAIN),
+            Contender("plain integers", twin_quotes, PLAIN),
+        ],
+        ROUNDS,
+        time.thread_time_ns,
+    )
+    work = "one call from Python: exact-in quote of a V3 pool inside its range, integers in, integer out"
+    return compared("quote_single", work, "ns", timings)
 
 
 def measure() -> list[Result]:
-    """V2, V3 inside its range, V3 across ten ticks."""
+    """V2, V3 inside its range and across ten ticks, Curve and Balancer, one call from Python."""
     pool = ConcentratedPool()
     # The bytecode and the arrays start from one state; the twin is read from the bytecode.
     assert (pool.arrays.sqrt_price[0] == int_to_limbs(pool.twin_pool().sqrt_price)).all()
@@ -207,6 +316,8 @@ def measure() -> list[Result]:
         measure_v2(),
         measure_v3(pool, "quote_v3_in_range", 0),
         measure_v3(pool, "quote_v3_ten_ticks", TICKS_CROSSED),
+        *(measure_family(family) for family in families()),
+        measure_single(pool),
     ]
 
 
