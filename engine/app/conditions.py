@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.app.depth import depth_of
 from engine.app.sending import highest_priority_fee_wei
-from engine.app.settings import Settings
+from engine.app.settings import GasSettings, Settings
 from engine.chain.calls import at_block
 from engine.chain.deployments import Deployment
 from engine.chain.endpoint_set import EndpointSet
@@ -24,7 +24,8 @@ from engine.domain.opportunity import TradingState
 from engine.market.market import Market
 from engine.pipeline import Conditions
 from engine.risk.view import RiskView
-from engine.search.costs import GasCosts
+from engine.search.costs import GasCosts, default_hop_gas
+from engine.search.gas_learning import GasLearner
 
 # How long a second endpoint may take to have a block before nothing is traded on it.
 WITNESS_WAIT_S = 0.5
@@ -76,6 +77,12 @@ def exchange_rates(
     return rates
 
 
+def gas_learner(settings: GasSettings) -> GasLearner:
+    """Estimates that begin with the settings' figures, and with the usual ones for other families."""
+    stated = {Protocol.UNISWAP_V2: settings.v2_hop, Protocol.UNISWAP_V3: settings.v3_hop}
+    return GasLearner(settings.base, default_hop_gas() | stated)
+
+
 class ConditionsReader:
     """Asks the node, in one go per block, for everything the risk view and the gas terms need."""
 
@@ -91,7 +98,9 @@ class ConditionsReader:
         in_flight_pools: Callable[[], Set[str]] = frozenset,
         halted: Collection[str] = (),
         distrusted: Callable[[BlockRef], Awaitable[str | None]] = _nothing,
+        gas: GasLearner | None = None,
     ):
+        self._gas = gas or gas_learner(settings.gas)
         self._node = node
         self._settings = settings
         self._market = market
@@ -175,5 +184,5 @@ class ConditionsReader:
             gas_price_wei=block.next_base_fee_wei() + self._settings.execution.priority_fee_wei,
             base_units_per_eth_wei=exchange_rates(self._market.tokens, feeds, native),
             base_gas=gas.base,
-            hop_gas={Protocol.UNISWAP_V2: gas.v2_hop, Protocol.UNISWAP_V3: gas.v3_hop},
+            hop_gas=self._gas.hop_gas,
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import stamina
 
-from engine.app.conditions import ConditionsReader, Guard, halt_file
+from engine.app.conditions import ConditionsReader, Guard, gas_learner, halt_file
 from engine.app.finders import make_finder
 from engine.app.market_feed import MarketFeed, Progress
 from engine.app.sending import make_bidder
@@ -57,6 +57,7 @@ from engine.market.market import Market
 from engine.pipeline import Line, Pipeline
 from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
+from engine.search.gas_learning import GasLearner
 from engine.storage.pool_cache import PoolCache
 
 _OPERATOR = View.of("OPERATOR()", "address")
@@ -154,6 +155,7 @@ class Session:
     feed: MarketFeed
     bidder: Bidder
     activity: ActivityLog
+    gas: GasLearner
     pinned: Pinned
     watch: ImplementationWatch
     sender: Sender | None = None
@@ -239,6 +241,7 @@ class Session:
             # A live view: venues may be halted at any block.
             halted=self.trust.halted.keys(),
             distrusted=self.watch.distrusted,
+            gas=self.gas,
         )
         planner = Planner(
             self.deployment.router,
@@ -319,10 +322,11 @@ async def open_session(
         deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
         operator = await router_operator(node, deployment.router)
         pinned = await router_pinned(node, deployment.router)
-        activity = ActivityLog()
+        activity, gas = ActivityLog(), gas_learner(settings.gas)
 
         def heard(fact: Fact) -> None:
             activity.take(fact)
+            gas.take(fact)
             publish(fact)
 
         session = Session(
@@ -336,6 +340,7 @@ async def open_session(
             MarketFeed(node, settings, progress, cache),
             make_bidder(settings),
             activity,
+            gas,
             pinned,
             ImplementationWatch(
                 node,
