@@ -149,7 +149,7 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
     with progress_bar("preparing the compiled kernels"):
         await asyncio.to_thread(warm_kernels, settings.search.finder)
     telemetry, bus = Telemetry(run.logger), Bus()
-    telemetry.search_ready(time.perf_counter() - started)
+    ready_s = time.perf_counter() - started
     operator = signer.address if signer else None
     async with open_records(
         settings.storage.directory,
@@ -180,6 +180,8 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
                     cache=stack.enter_context(open_cache(settings)),
                 )
                 session = await stack.enter_async_context(opening)
+            # Not before: a run that cannot start says why in one line and nothing else.
+            telemetry.search_ready(ready_s)
             await _follow(run, session, records, telemetry)
 
 
