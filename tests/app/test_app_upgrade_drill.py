@@ -78,11 +78,11 @@ class Drill:
     def trade(self) -> None:
         """Blocks until the engine has sent a trade again."""
         first = self.living.head() + 1
-        for _ in range(12):
+        for _ in range(25):
             self.step()
             if self.submitted_since(first):
                 return
-        raise AssertionError("the engine sends nothing")
+        raise AssertionError(f"the engine sends nothing:\n{self.process.stderr[-4000:]}")
 
 
 def test_upgrade_and_rollback_under_a_running_engine(
