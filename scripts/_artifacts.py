@@ -7,14 +7,15 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ape.contracts import ContractContainer
 from eth_utils import keccak
-from ethpm_types import ContractType
 
 from engine.app.toolchain import project_root
 from engine.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ape.contracts import ContractContainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,17 @@ class Build:
 
     name: str
     target: str
-    container: ContractContainer
+    artifact: dict[str, Any]
     compiler: str
     settings_sha256: str
     standard_json: dict[str, Any]
     runtime_code: bytes
     immutables: tuple[tuple[int, int], ...]
+
+    @property
+    def container(self) -> ContractContainer:
+        """The contract as Ape deploys it."""
+        return _container(self.name, self.target.rpartition(":")[0], self.artifact)
 
     def without_immutables(self, code: bytes) -> bytes:
         """Runtime code with zeroes where this contract has immutables, as `runtime_code` is."""
@@ -53,7 +59,7 @@ def build(name: str) -> Build:
     return Build(
         name=name,
         target=f"{source}:{name}",
-        container=_container(name, source, raw),
+        artifact=raw,
         compiler=metadata["compiler"]["version"],
         settings_sha256=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
         standard_json={
@@ -97,6 +103,10 @@ def _source(root: Path, unit: str, recorded: dict[str, Any]) -> str:
 
 
 def _container(name: str, source: str, raw: dict[str, Any]) -> ContractContainer:
+    # Here, because importing Ape changes how eth_abi decodes for the whole process.
+    from ape.contracts import ContractContainer
+    from ethpm_types import ContractType
+
     return ContractContainer(
         ContractType.model_validate(
             {

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ape import networks
 from eth_utils import function_signature_to_4byte_selector as selector
 from eth_utils import to_checksum_address
 
@@ -158,6 +157,9 @@ def deploy_sources(creator: Creator, placed: list[Placed]) -> int:
 
 def _phase(aggregator: str) -> int:
     """The phase of a proxy: the bits above the lower 64 of its round numbers."""
+    # Here, because importing Ape changes how eth_abi decodes for the whole process.
+    from ape import networks
+
     try:
         answer = networks.provider.make_request(
             "eth_call", [{"to": aggregator, "data": "0x" + selector("latestRoundData()").hex()}, "latest"]

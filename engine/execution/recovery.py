@@ -79,7 +79,7 @@ async def recover(
     resolved = taken_back + resolved
     holding += [execution for execution in resolved if execution.block_hash]
     return Recovered(
-        _lane(latest, pending, in_flight), tuple(in_flight), tuple(resolved), waiting, tuple(holding)
+        _lane(latest, pending, in_flight, holding), tuple(in_flight), tuple(resolved), waiting, tuple(holding)
     )
 
 
@@ -120,8 +120,10 @@ def _amended(
     ]
 
 
-def _lane(latest: int, pending: int, in_flight: list[Intent]) -> NonceLane:
+def _lane(latest: int, pending: int, in_flight: list[Intent], mined: list[Execution]) -> NonceLane:
+    # What was mined since the counts were read has used its nonce as well.
     taken = {intent.transaction.nonce for intent in in_flight}
+    taken |= {execution.intent.transaction.nonce for execution in mined}
     following = max(latest, max(taken, default=-1) + 1)
     if pending > following:
         raise ForeignNonce(following, pending)
