@@ -21,6 +21,7 @@ _PAGE_SIZE = 50
 _BARRED_PAGE_SIZE = 1_000
 _MAX_VENUES = 10_000
 _MAX_BARRED = 100_000
+_MOST_READINGS = 4
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 
 
@@ -65,15 +66,25 @@ class RegistryReader:
 async def read_registry(node: Node, registry: str, block_hash: str) -> RegistryState:
     """Everything the registry at address `registry` says at one block, page by page.
 
-    Raises DeploymentError when there is no such contract, NodeError when the node fails.
+    Raises DeploymentError when there is no such contract, NodeError when the node fails, or keeps answering
+    for different blocks.
     """
-    stopped, router, revision = await _read_status(node, registry, block_hash)
-    rows = await _pages(node, registry, block_hash, _COUNT, _PAGE, _PAGE_SIZE, _MAX_VENUES)
-    barred = await _pages(
-        node, registry, block_hash, _BARRED_COUNT, _BARRED_PAGE, _BARRED_PAGE_SIZE, _MAX_BARRED
+    status = await _read_status(node, registry, block_hash)
+    for _ in range(_MOST_READINGS):
+        rows = await _pages(node, registry, block_hash, _COUNT, _PAGE, _PAGE_SIZE, _MAX_VENUES)
+        barred = await _pages(
+            node, registry, block_hash, _BARRED_COUNT, _BARRED_PAGE, _BARRED_PAGE_SIZE, _MAX_BARRED
+        )
+        # A node whose head moves may answer one question for the next block: a revision that is not that of
+        # the pages would hide the next change for good.
+        before, status = status, await _read_status(node, registry, block_hash)
+        if status == before:
+            stopped, router, revision = status
+            venues = tuple(venue for venue in map(_venue, rows) if venue is not None)
+            return RegistryState(venues, router, stopped, frozenset(one.lower() for one in barred), revision)
+    raise NodeError(
+        f"the node answers differently about the DexRegistry at {registry} in one block each time it is asked"
     )
-    venues = tuple(venue for venue in map(_venue, rows) if venue is not None)
-    return RegistryState(venues, router, stopped, frozenset(one.lower() for one in barred), revision)
 
 
 async def _read_status(node: Node, registry: str, block_hash: str) -> tuple[bool, str, int]:

@@ -10,8 +10,8 @@ class ForeignNonce(ExecutionError):
 
     def __init__(self, next_nonce: int, chain_nonce: int):
         super().__init__(
-            f"the chain has mined the operator's nonces up to {chain_nonce - 1}, but only those below "
-            f"{next_nonce} were used here: another program is sending with this key"
+            f"the node holds the operator's transactions up to nonce {chain_nonce - 1}, mined or waiting, "
+            f"but only those below {next_nonce} were sent from here: another program is sending with this key"
         )
         self.next_nonce = next_nonce
         self.chain_nonce = chain_nonce

@@ -17,8 +17,8 @@ use_kernel_cache()
 
 
 @pytest.fixture(scope="session")
-def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingWorld]:
-    """A world that mines when told to, with our contracts deployed by Ape for a funded operator."""
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingWorld]:
+    """The world that `living` gives to one test after the other."""
     # Compiling takes a minute when the cache is empty: no test's waiting is meant to cover that.
     from engine.app.kernels import warm_kernels
 
@@ -26,6 +26,16 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivingWorld]:
     world = LivingWorld(tmp_path_factory.mktemp("living"))
     yield world
     world.close()
+
+
+@pytest.fixture
+def living(shared_world: LivingWorld) -> LivingWorld:
+    """A world that mines when told to, with our contracts deployed by Ape for a funded operator. What
+    an earlier engine left waiting has landed or is gone: it would be foreign to a new one's records."""
+    if shared_world.waiting():
+        shared_world.mine()
+        shared_world.rpc("anvil_dropAllTransactions")
+    return shared_world
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +85,6 @@ def settle(living: LivingWorld, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Ca
 @pytest.fixture
 def config(living: LivingWorld, tmp_path: Path) -> Path:
     """A live configuration with records in a folder of this test's own."""
-    # What an earlier test left waiting lands now, and is none of this test's business.
-    living.mine()
     return living.write_config(tmp_path)
 
 

@@ -107,6 +107,20 @@ class CountingNode(RpcNode):
         return await super().request(method, params)
 
 
+class HastyNode(RpcNode):
+    """Answers its first `hasty` questions for the block `ahead`, whichever block they are about: what a node
+    may do whose head moves while it is asked."""
+
+    ahead = ""
+    hasty = 2
+
+    async def request(self, method: str, params: Sequence[Any]) -> Any:
+        if self.hasty:
+            self.hasty -= 1
+            params = [params[0], {"blockHash": self.ahead}]
+        return await super().request(method, params)
+
+
 @pytest.fixture
 def contracts(local_node: LocalNode) -> Contracts:
     return Contracts(local_node)
@@ -162,6 +176,18 @@ async def test_what_is_barred_is_read_and_pages_only_when_they_changed(contracts
         # On another branch the same number of changes may be other changes.
         contracts.node.rpc("anvil_reorg", 1, [])
         assert (await reader.at(contracts.block)).barred == {pool, other}
+
+
+async def test_a_revision_answered_for_the_next_block_does_not_hide_its_change(contracts: Contracts) -> None:
+    contracts.add_venue(venue(1))
+    contracts.dex.send(contracts.dex_registry, "disableVenue(uint256)", 0)
+    before = contracts.block
+    contracts.dex.send(contracts.dex_registry, "enableVenue(uint256)", 0)
+    async with HastyNode(contracts.node.http) as node:
+        node.ahead = contracts.head
+        reader = RegistryReader(node, contracts.dex_registry)
+        assert not (await reader.at(before)).venues[0].enabled
+        assert (await reader.at(contracts.block)).venues[0].enabled
 
 
 async def test_a_missing_registry_is_a_deployment_error(contracts: Contracts) -> None:
