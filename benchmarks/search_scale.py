@@ -151,7 +151,7 @@ def measure_blocks() -> Result:
     finder = Finder(market, [world.base], 3)
     costs = GasCosts(gas_price_wei=10**9, base_units_per_eth_wei={world.base: 1})
     finder.find(None, world.head, costs, 10)
-    taken, changed_rows, screened, found_total = [], 0, 0, 0
+    taken, worked, changed_rows, screened, found_total = [], [], 0, 0, 0
     gc.collect()
     gc.freeze()
     for n in range(WARM_UP + BLOCKS):
@@ -159,13 +159,14 @@ def measure_blocks() -> Result:
         events = decode(orjson.loads(body)["result"], market.pool_row, market.pools, market.hubs).events
         gc.collect(0)
         gc.disable()
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.process_time()
         changed = market.apply(block, events)
         found = finder.find(changed, block, costs, 10)
-        elapsed = (time.perf_counter() - started) * 1e3
+        elapsed, used = (time.perf_counter() - started) * 1e3, (time.process_time() - began) * 1e3
         gc.enable()
         if n >= WARM_UP:
             taken.append(elapsed)
+            worked.append(used)
             changed_rows, screened = changed_rows + len(changed), screened + found.screened
             found_total += bool(found)
     gc.unfreeze()
@@ -180,6 +181,8 @@ def measure_blocks() -> Result:
         "changed_per_block": changed_rows / BLOCKS,
         "screened_per_block": screened / BLOCKS,
         "blocks_with_opportunities": found_total,
+        # Of all threads: what the block would take on a machine with nothing else to do, at most.
+        "processor_ms": {f"p{q}": round(float(np.percentile(worked, q)), 3) for q in (10, 50, 90, 99)},
     }
     return Result("search_block", work, "ms", ours, extra=extra)
 

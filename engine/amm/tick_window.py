@@ -48,7 +48,7 @@ _LEAST_AHEAD = 8  # a window with fewer stops left is made anew
 SUM_IN, SUM_OUT, PRICE, _LIQUIDITY, _TICK = 0, 4, 8, 12, 14
 _WIDTH = 16
 # Columns of the facts about a window.
-COUNT, NEXT, AT_TICK, IS_DRY, FEE = range(5)
+COUNT, NEXT, AT_TICK, IS_DRY, FEE, KNOWN_LOW, KNOWN_HIGH = range(7)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _PIPS = np.uint64(1_000_000)
@@ -61,7 +61,9 @@ class TickTables(NamedTuple):
     place: NDArray[np.int32]  # [P] place of the row's windows, or -1
     stops: NDArray[np.uint64]  # [2 T STOPS, 16] window 2 t + d of place t and direction d: 0 sells token0
     heads: NDArray[np.uint64]  # [2 T, 16]
-    facts: NDArray[np.int32]  # [2 T, 5] stops, next stop, tick, whether nothing follows, fee in pips
+    facts: NDArray[
+        np.int32
+    ]  # [2 T, 7] stops, next stop, tick, whether nothing follows, fee in pips, known range
 
 
 def new_tick_tables(pool_capacity: int, places: int) -> TickTables:
@@ -70,7 +72,7 @@ def new_tick_tables(pool_capacity: int, places: int) -> TickTables:
         place=np.full(pool_capacity, -1, np.int32),
         stops=np.zeros((2 * places * STOPS, _WIDTH), np.uint64),
         heads=np.full((2 * places, _WIDTH), 2**64 - 1, np.uint64),
-        facts=np.zeros((2 * places, 5), np.int32),
+        facts=np.zeros((2 * places, 7), np.int32),
     )
 
 
@@ -287,6 +289,8 @@ def _refresh_one(tables, pools, row, fee, zero_for_one):
     count, is_dry = np.int64(facts[window, COUNT]), facts[window, IS_DRY] != 0
     following = _next_in_window(stops, base, count, tick, zero_for_one)
     keep = following > 0 and np.uint64(facts[window, FEE]) == fee
+    keep = keep and facts[window, KNOWN_LOW] == pools.known_low[row]
+    keep = keep and facts[window, KNOWN_HIGH] == pools.known_high[row]
     keep = keep and (is_dry or (count == STOPS and count - following >= _LEAST_AHEAD))
     keep = keep and get_liquidity_nb(stops, base + following - 1) == liquidity
     if keep and _still_holds(pools, row, stops, base, count, is_dry, zero_for_one):
@@ -299,6 +303,7 @@ def _refresh_one(tables, pools, row, fee, zero_for_one):
     limit = lowest_limit_nb() if zero_for_one else highest_limit_nb()
     legal = (limit < price) if zero_for_one else (limit > price)
     facts[window, FEE], facts[window, AT_TICK] = fee, tick
+    facts[window, KNOWN_LOW], facts[window, KNOWN_HIGH] = pools.known_low[row], pools.known_high[row]
     # A price that no pool has sends every quote to the loop.
     put_wide_nb(heads, window, PRICE, to_u256(_ZERO) - to_u256(_ONE))
     if pools.kind[row] != KIND_V3 or following >= count or not known or not legal or fee >= _PIPS:

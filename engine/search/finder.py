@@ -21,6 +21,7 @@ from engine.search.solve import Solved, Solver
 from engine.search.strategy import Found
 from engine.search.trade import make_trades_ready
 from engine.search.walk import MAX_HOPS
+from engine.search.windows import Windows
 
 MAX_CANDIDATES = 1 << 20
 _UINT128 = (1 << 128) - 1
@@ -63,6 +64,7 @@ class Finder:
         make_trades_ready()
         self._protocol = np.zeros(0, np.uint8)
         self._max_input = dict(max_input or {})
+        self._windows = Windows()
         self._amounts = np.empty((0, 4, 2, 2), np.uint64)
         self._caps = np.zeros((0, 2), np.uint64)
         self._note_pools()
@@ -100,7 +102,7 @@ class Finder:
     def solve(self, changed_rows: NDArray[np.int32] | None = None, deadline: float | None = None) -> Solved:
         """The best exact execution of every candidate, as arrays; views that the next search overwrites."""
         candidates = self.candidates(changed_rows, deadline)
-        solver = Solver(self.market.arrays, self._caps, deadline)
+        solver = Solver(self.market.arrays, self._caps, self._windows, deadline)
         solved = self._unsolved(candidates.cycles)
         solver.solve_all(solved)
         solved.complete = solved.complete and candidates.complete
@@ -128,7 +130,7 @@ class Finder:
         """
         candidates = self.candidates(changed_rows, deadline)
         ranking = Ranking(self.market, self._protocol, costs or GasCosts())
-        solver = Solver(self.market.arrays, self._caps, deadline)
+        solver = Solver(self.market.arrays, self._caps, self._windows, deadline)
         solved = self._unsolved(candidates.cycles)
         selection = Selection(ranking, candidates, solver, solved, self.min_profit)
         if not len(solved.cycles):
@@ -152,14 +154,14 @@ class Finder:
         return Solved.unsolved(cycles, self._amounts)
 
     def _load_kernels(self) -> None:
-        solver = Solver(self.market.arrays, self._caps)
+        solver = Solver(self.market.arrays, self._caps, self._windows)
         nothing = Solved.unsolved(np.zeros((0, 4), np.int32))
         solver.solve_all(nothing)
         ranking = Ranking(self.market, self._protocol, GasCosts())
         self.candidates(np.zeros(0, np.int32))
         ceilings = self._index.est_ceilings(self.market.arrays, nothing.cycles, nothing.codes)
-        ranking.est_values(nothing.cycles, ranking.est_gains(nothing.cycles, nothing.codes, nothing.amounts))
-        ranking.est_values(nothing.cycles, ceilings)
+        none = Candidates(nothing.cycles, np.zeros(0, np.int32), 0, True)
+        Selection(ranking, none, solver, nothing, self.min_profit).first(1, ceilings)
 
     def _note_pools(self) -> None:
         first = len(self._protocol)

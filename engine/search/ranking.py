@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.amm.layout import limbs_to_ints
@@ -15,41 +14,11 @@ from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
 from engine.search.codes import FOUND
 from engine.search.costs import GasCosts
+from engine.search.order import est_gains_nb, est_keys_nb
+from engine.search.solve import Solved
 
 _PROTOCOLS = list(Protocol)
 PROTOCOL_CODE = {protocol: code for code, protocol in enumerate(_PROTOCOLS)}
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _est_gains_nb(cycles, codes, amounts, gains):
-    """est profit before costs of the cycles found, base units; minus infinity for the others."""
-    for n in range(len(cycles)):
-        gains[n] = -np.inf
-        if codes[n] != FOUND:
-            continue
-        last = 0
-        while last < 3 and cycles[n, last + 1] >= 0:
-            last += 1
-        sold, bought = amounts[n, 0, 0], amounts[n, last, 1]
-        borrow = np.uint64(1) if bought[0] < sold[0] else np.uint64(0)
-        high = bought[1] - sold[1] - borrow
-        gains[n] = np.float64(bought[0] - sold[0]) + np.float64(high) * 18446744073709551616.0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _est_values_nb(cycles, starts, protocol, hop_wei, base_wei, worth, gains, values):
-    """est net profit in native wei, or gross in base units where the start has no price. `starts` i32[n] are
-    token rows, `protocol` u8[P] codes, `hop_wei` f64 by code, `worth` f64[T] wei per base unit or 0."""
-    for n in range(len(cycles)):
-        each = worth[starts[n]]
-        if each == 0.0:
-            values[n] = gains[n]
-            continue
-        cost = base_wei
-        for d in range(4):
-            if cycles[n, d] >= 0:
-                cost += hop_wei[protocol[cycles[n, d] >> 1]]
-        values[n] = gains[n] * each - cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +45,42 @@ class Ranking:
         for token, rate in costs.base_units_per_eth_wei.items():
             if token in market.token_row and rate > 0:
                 self._worth[market.token_row[token]] = 1.0 / float(rate)
+        gas = np.array([costs.gas_of(protocol) for protocol in _PROTOCOLS], np.float64)
+        self._hop_wei = gas * costs.gas_price_wei + costs.data_hop_wei
+        self._base_wei = float(costs.cost_wei(costs.base_gas, 0))
 
-    def est_gains(
-        self, cycles: NDArray[np.int32], codes: NDArray[np.uint8], amounts: NDArray[np.uint64]
-    ) -> NDArray[np.float64]:
-        """est profit before costs, base units; minus infinity where none was found."""
-        gains = np.empty(len(cycles))
-        _est_gains_nb(cycles, codes, amounts, gains)
+    def est_gains(self, solved: Solved, picks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """est profit before costs of the picks, base units; minus infinity where none was found."""
+        gains = np.empty(len(picks))
+        est_gains_nb(solved.cycles, solved.codes, solved.amounts, picks, gains)
         return gains
 
-    def est_values(
-        self, cycles: NDArray[np.int32], gains: NDArray[np.float64]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """(whether it is in native wei, est net profit) of each cycle, given its est gain."""
-        costs, arrays = self._costs, self._market.arrays
-        first = cycles[:, 0] >> 1
-        starts = np.where(cycles[:, 0] & 1, arrays.token1[first], arrays.token0[first])
-        gas = np.array([costs.gas_of(protocol) for protocol in _PROTOCOLS], np.float64)
-        hop_wei = gas * costs.gas_price_wei + costs.data_hop_wei
-        values = np.empty(len(cycles))
-        base_wei = float(costs.cost_wei(costs.base_gas, 0))
-        _est_values_nb(cycles, starts, self._protocol, hop_wei, base_wei, self._worth, gains, values)
-        return self._worth[starts] > 0.0, values
+    def est_keys(
+        self,
+        cycles: NDArray[np.int32],
+        picks: NDArray[np.int64],
+        gains: NDArray[np.float64],
+        min_profit: int,
+        room: bool,
+    ) -> NDArray[np.int64]:
+        """Where each pick ranks given its est gain, as an integer; with `room`, no lower than any gain that
+        differs by float errors. `engine.search.order.LOWEST` for a gain below `min_profit` base units."""
+        arrays, keys = self._market.arrays, np.empty(len(picks), np.int64)
+        est_keys_nb(
+            cycles,
+            picks,
+            gains,
+            arrays.token0,
+            arrays.token1,
+            self._protocol,
+            self._hop_wei,
+            self._base_wei,
+            self._worth,
+            float(min_profit),
+            room,
+            keys,
+        )
+        return keys
 
     def best(
         self,

@@ -2,7 +2,8 @@
 
 No execution earns more than a cycle's ceiling, so one whose ceiling is worth less than the last of the best
 verified cannot come among them: first by the cheap bound of `engine.search.ceilings`, then by its real-valued
-optimum. Nothing is lost by that: the answer is the one that verifying every cycle gives.
+optimum. Cycles are sized in the order of the one and verified in the order of the other. Nothing is lost by
+that: the answer is the one that verifying every cycle gives.
 """
 
 from __future__ import annotations
@@ -11,16 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.search.codes import UNSETTLED
+from engine.search.order import LOWEST, largest_nb
 from engine.search.ranking import Ranked, Ranking, is_found
 from engine.search.screen import Candidates
 from engine.search.solve import Solved, Solver, est_ceilings
 
-# Relative error allowed to est values when they are compared.
-_SLACK = 1e-9
-_FIRST_BATCH = 32
-
-Key = tuple[bool, float]
-_LOWEST: Key = (False, -np.inf)
+_FIRST_BATCH, _LARGEST_BATCH = 32, 2048
 
 
 class Selection:
@@ -34,6 +31,10 @@ class Selection:
         self._solver = solver
         self._solved = solved
         self._min_profit = min_profit
+        nothing = np.zeros(0, np.int64)
+        # Sized cycles that are still to be verified, and found ones, with their keys.
+        self._sized = self._sized_keys = nothing
+        self._found = self._found_keys = nothing
 
     def all(self) -> list[Ranked]:
         """Every profitable cycle, best first."""
@@ -42,93 +43,82 @@ class Selection:
 
     def first(self, limit: int, ceilings: NDArray[np.float64]) -> list[Ranked]:
         """The `limit` best, given the cheap `ceilings` f64[n] of all candidates."""
-        leaders, last = np.zeros(0, np.int64), _LOWEST
-        picks = np.flatnonzero(ceilings >= self._min_profit)
-        priced, values = self._above(self._solved.cycles[picks], ceilings[picks])
-        batch = max(_FIRST_BATCH, limit)
-        while len(picks):
-            hopeful = _reach(priced, values, last)
-            picks, priced, values = picks[hopeful], priced[hopeful], values[hopeful]
-            if len(picks) > batch:
-                order = np.argpartition(-_comparable(priced, values), batch)
-            else:
-                order = np.arange(len(picks))
-            now, later = order[:batch], order[batch:]
-            leaders, last = self._settle(picks[now], limit)
-            picks, priced, values = picks[later], priced[later], values[later]
-            batch = min(2 * batch, 2048)
-        return self._exact(leaders, limit)
-
-    def _settle(self, picks: NDArray[np.int64], limit: int) -> tuple[NDArray[np.int64], Key]:
-        """Solve these, or size them and verify those that may come among the best, best first."""
-        self._solver.solve_quick(self._solved, picks)
-        picks = picks[self._solved.codes[picks] == UNSETTLED]
-        leaders, last = self._leaders(limit)
-        if not len(picks):
-            return leaders, last
-        ceilings = est_ceilings(self._solver.est_size(self._solved, picks))
-        priced, values = self._above(self._solved.cycles[picks], ceilings)
-        order = np.lexsort((-values, ~priced))
-        done, batch = 0, max(4, limit // 2)
-        while done < len(order):
-            now = order[done : done + batch]
-            now = now[_reach(priced[now], values[now], last)]
-            if not len(now):
+        limit = max(limit, 1)
+        keys = self._keys(np.arange(len(ceilings)), ceilings, room=True)
+        places, batch = np.empty(_LARGEST_BATCH, np.int64), max(_FIRST_BATCH, limit)
+        while self._solved.complete:
+            aim = self._last(limit, np.append(self._found, self._sized), self._known_keys())
+            count = largest_nb(keys, aim, places[:batch])
+            if count:
+                picks = np.sort(places[:count])
+                keys[picks] = LOWEST
+                self._size(picks)
+                batch = min(4 * batch, _LARGEST_BATCH)
+                continue
+            last = self._last(limit, self._found, self._found_keys)
+            if not self._verify(limit, last):
                 break
-            self._solver.verify(self._solved, picks[now])
-            leaders, last = self._leaders(limit)
-            done, batch = done + batch, 2 * batch
-        return leaders, last
+        return self._exact(self._leaders(limit), limit)
 
-    def _above(
-        self, cycles: NDArray[np.int32], ceilings: NDArray[np.float64]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """Keys no lower than those of executions below the ceilings."""
-        priced, values = self._ranking.est_values(cycles, ceilings)
-        hopeless = ~(ceilings >= self._min_profit)
-        finite = np.isfinite(values)
-        values[finite] += np.abs(values[finite]) * _SLACK + 1.0
-        values[hopeless] = -np.inf
-        return priced, values
+    def _size(self, picks: NDArray[np.int64]) -> None:
+        """Solve those of V2 pools alone, size the others."""
+        self._solver.solve_quick(self._solved, picks)
+        self._note_found(picks)
+        picks = picks[self._solved.codes[picks] == UNSETTLED]
+        if not len(picks):
+            return
+        keys = self._keys(picks, est_ceilings(self._solver.est_size(self._solved, picks)), room=True)
+        hopeful = keys > LOWEST
+        self._sized = np.append(self._sized, picks[hopeful])
+        self._sized_keys = np.append(self._sized_keys, keys[hopeful])
 
-    def _leaders(self, limit: int) -> tuple[NDArray[np.int64], Key]:
-        """(found cycles among which the best `limit` rings are, the est key of the last of those)."""
-        solved, ring = self._solved, self._candidates.ring
-        found = is_found(solved.codes)
-        if not len(found):
-            return found, _LOWEST
-        cycles, codes, amounts = solved.cycles[found], solved.codes[found], solved.amounts[found]
-        gains = self._ranking.est_gains(cycles, codes, amounts)
-        priced, values = self._ranking.est_values(cycles, gains)
-        order = np.lexsort((-values, ~priced))
-        order = order[gains[order] >= self._min_profit * (1.0 - _SLACK)]
+    def _verify(self, limit: int, last: int) -> bool:
+        """Verify the best of the sized cycles; False when none can come among the first any more."""
+        order = np.argsort(self._sized_keys, kind="stable")[::-1]
+        order = order[self._sized_keys[order] >= last]
+        now, later = order[: limit + 2], order[limit + 2 :]
+        if not len(now):
+            return False
+        picks = self._sized[now]
+        self._sized, self._sized_keys = self._sized[later], self._sized_keys[later]
+        self._solver.verify(self._solved, picks)
+        self._note_found(picks)
+        return True
+
+    def _note_found(self, picks: NDArray[np.int64]) -> None:
+        keys = self._keys(picks, self._ranking.est_gains(self._solved, picks), room=False)
+        found = keys > LOWEST
+        if found.any():
+            self._found = np.append(self._found, picks[found])
+            self._found_keys = np.append(self._found_keys, keys[found])
+
+    def _keys(self, picks: NDArray[np.int64], gains: NDArray[np.float64], room: bool) -> NDArray[np.int64]:
+        return self._ranking.est_keys(self._solved.cycles, picks, gains, self._min_profit, room)
+
+    def _known_keys(self) -> NDArray[np.int64]:
+        return np.append(self._found_keys, self._sized_keys)
+
+    def _last(self, limit: int, picks: NDArray[np.int64], keys: NDArray[np.int64]) -> int:
+        """The key of the last of the best `limit` rings among these; LOWEST while there are fewer."""
+        if len(keys) < limit:
+            return LOWEST
+        if self._candidates.rings == len(self._solved.cycles):
+            return int(np.partition(keys, len(keys) - limit)[len(keys) - limit])
         seen: set[int] = set()
-        for place, n in enumerate(order.tolist()):
-            seen.add(int(ring[found[n]]))
+        for k in np.argsort(keys, kind="stable")[::-1].tolist():
+            seen.add(int(self._candidates.ring[picks[k]]))
             if len(seen) == limit:
-                last = (bool(priced[n]), float(values[n]))
-                floor = last[1] - abs(last[1]) * _SLACK - 1.0
-                end = place + 1
-                while end < len(order) and priced[order[end]] == last[0] and values[order[end]] >= floor:
-                    end += 1
-                return found[order[:end]], last
-        return found[order], _LOWEST
+                return int(keys[k])
+        return LOWEST
+
+    def _leaders(self, limit: int) -> NDArray[np.int64]:
+        """Found cycles among which the best `limit` rings are."""
+        last = self._last(limit, self._found, self._found_keys)
+        gains = self._ranking.est_gains(self._solved, self._found)
+        return self._found[self._keys(self._found, gains, room=True) >= last]
 
     def _exact(self, picks: NDArray[np.int64], limit: int | None) -> list[Ranked]:
         solved = self._solved
         return self._ranking.best(
             solved.cycles, self._candidates.ring, solved.amounts, picks.tolist(), self._min_profit, limit
         )
-
-
-def _reach(priced: NDArray[np.bool_], values: NDArray[np.float64], last: Key) -> NDArray[np.bool_]:
-    """Which keys are not below `last`."""
-    able = values > -np.inf
-    if last[0]:
-        return able & priced & (values >= last[1])
-    return able & (priced | (values >= last[1]))
-
-
-def _comparable(priced: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys as one number each, those with a price above all others."""
-    return np.where(priced, np.maximum(values, 0.0) * 1e60 + 1e200, np.minimum(values, 1e199))

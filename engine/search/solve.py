@@ -13,6 +13,7 @@ from engine.search.est_sizing import est_sizes_nb
 from engine.search.general_sizing import size_cycles_nb
 from engine.search.v2_chain import solve_chains_nb
 from engine.search.verify import verify_cycles_nb
+from engine.search.windows import Windows
 from engine.search.workers import run_in_chunks
 
 # What one cycle takes, roughly, in microseconds.
@@ -43,12 +44,20 @@ class Solved:
 
 class Solver:
     """Solves the cycles of one search against `pools`, until `deadline`. `caps` u64[T, 2] bound what a cycle
-    may sell, by the token row of its start."""
+    may sell, by the token row of its start; `windows` are kept from search to search."""
 
-    def __init__(self, pools: PoolArrays, caps: NDArray[np.uint64], deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        pools: PoolArrays,
+        caps: NDArray[np.uint64],
+        windows: Windows,
+        deadline: float | None = None,
+    ) -> None:
         self._pools = pools
         self._caps = caps
+        self._windows = windows
         self._deadline = deadline
+        windows.begin()
 
     def solve_quick(self, solved: Solved, picks: NDArray[np.int64]) -> None:
         """Solve those of `picks` that are of V2 pools alone; the others are left UNSETTLED."""
@@ -90,21 +99,21 @@ class Solver:
     def verify(self, solved: Solved, picks: NDArray[np.int64]) -> None:
         """Size, execute and polish `picks` in their order."""
         sizes = self.size(solved, picks)
-        order = np.arange(len(picks))
+        tables = self._windows.show(self._pools, solved.cycles, picks)
         verified = run_in_chunks(
             lambda begin, end: verify_cycles_nb(
                 self._pools,
+                tables,
                 solved.cycles,
                 picks,
                 sizes,
                 self._caps,
-                order,
                 begin,
                 end,
                 solved.amounts,
                 solved.codes,
             ),
-            len(order),
+            len(picks),
             _VERIFY_US,
             self._deadline,
         )

@@ -2,7 +2,8 @@
 
 The machine code of every family is large, and numba optimises a callee's code anew in each caller. So the
 whole quote is one C function, compiled or loaded once; kernels that trade hold the pools by a pointer and
-call it through `PoolArrays.calls[KIND_EMPTY, CALL_QUOTE]`, a place no family uses.
+call it through `PoolArrays.calls[KIND_EMPTY, CALL_QUOTE]`, a place no family uses. Concentrated pools that
+have a window in the `TickTables` held beside them are quoted from it.
 """
 
 from __future__ import annotations
@@ -16,27 +17,34 @@ from numba import cfunc, njit, typeof, types
 from numba.core import cgutils
 
 from engine.amm.constant_product import amount_out_nb, least_amount_in_nb
-from engine.amm.layout import CALL_QUOTE, CALLS, KIND_EMPTY, KIND_V2, OK, allocate
+from engine.amm.layout import CALL_QUOTE, CALLS, KIND_EMPTY, KIND_V2, KIND_V3, OK, allocate
 from engine.amm.quote import quote_in_nb, quote_out_nb, reserves_nb
+from engine.amm.tick_table import table_quote_in_nb, table_quote_out_nb
+from engine.amm.tick_window import new_tick_tables
 from engine.amm.wide import instruction, limb2, limb3, to_u256
 from engine.amm.wide_digits import read_256, set_limbs, stack_limbs
 
 _ZERO = np.uint64(0)
 _OWNER = 0  # place of the owner in numba's arrays
-_POOLS = typeof(allocate(1, 1))
+_HELD = types.Tuple((typeof(allocate(1, 1)), typeof(new_tick_tables(1, 1))))
 _TRADE = types.int64(types.voidptr, types.int64, types.int64, types.voidptr, types.voidptr)
 
 
 @instruction
-def hold(typingctx, pools):
-    """A pointer to the pools' arrays, good until the calling kernel returns."""
+def hold(typingctx, pools, tables):
+    """A pointer to the arrays of the pools and of their tick tables (None: without), good until the calling
+    kernel returns."""
 
     def codegen(context, builder, sig, args):
-        place = cgutils.alloca_once(builder, args[0].type)
-        builder.store(args[0], place)
+        kind = context.get_value_type(_HELD)
+        held = builder.insert_value(ir.Constant(kind, None), args[0], 0)
+        if tables is not types.none:
+            held = builder.insert_value(held, args[1], 1)
+        place = cgutils.alloca_once(builder, kind)
+        builder.store(held, place)
         return builder.bitcast(place, ir.IntType(8).as_pointer())
 
-    return types.voidptr(pools), codegen
+    return types.voidptr(pools, tables), codegen
 
 
 @instruction
@@ -44,18 +52,20 @@ def _held(typingctx, pointer):
     """The arrays again, without owners: who holds them counts their references."""
 
     def codegen(context, builder, sig, args):
-        kind = context.get_value_type(_POOLS)
-        pools = builder.load(builder.bitcast(args[0], kind.as_pointer()))
-        for place, array in enumerate(kind.elements):
-            nobody = ir.Constant(array.elements[_OWNER], None)
-            pools = builder.insert_value(pools, nobody, [place, _OWNER])
-        return pools
+        kind = context.get_value_type(_HELD)
+        held = builder.load(builder.bitcast(args[0], kind.as_pointer()))
+        for part, arrays in enumerate(kind.elements):
+            for place, array in enumerate(arrays.elements):
+                nobody = ir.Constant(array.elements[_OWNER], None)
+                held = builder.insert_value(held, nobody, [part, place, _OWNER])
+        return held
 
-    return _POOLS(types.voidptr), codegen
+    return _HELD(types.voidptr), codegen
 
 
 def _trade(pointer: Any, edge: Any, selling: Any, amount: Any, result: Any) -> Any:
-    pools = _held(pointer)
+    held = _held(pointer)
+    pools, tables = held[0], held[1]
     given, zero = read_256(amount), to_u256(_ZERO)
     row, zero_for_one = edge >> 1, (edge & 1) == 0
     if given == zero:
@@ -67,6 +77,11 @@ def _trade(pointer: Any, edge: Any, selling: Any, amount: Any, result: Any) -> A
             status, other = amount_out_nb(given, reserve_in, reserve_out, fee_pips)
         else:
             status, other = least_amount_in_nb(given, reserve_in, reserve_out, fee_pips)
+    elif pools.kind[row] == KIND_V3 and row < len(tables.place):
+        if selling:
+            status, other = table_quote_in_nb(tables, pools, row, zero_for_one, given)
+        else:
+            status, other = table_quote_out_nb(tables, pools, row, zero_for_one, given)
     elif selling:
         status, other = quote_in_nb(pools, row, zero_for_one, given)
     else:

@@ -125,7 +125,7 @@ def evaluate_nb(pools, edges, hops, position, amount, amounts):
     `trade.make_trades_ready` must have been called.
     """
     quote = pools.calls[KIND_EMPTY, CALL_QUOTE]
-    return _tighten_nb(quote, hold(pools), edges, hops, position, amount, amounts)
+    return _tighten_nb(quote, hold(pools, None), edges, hops, position, amount, amounts)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -287,16 +287,15 @@ def _write_nb(quote, pools, kind, edges, hops, best, moved):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def verify_cycles_nb(pools, cycles, picks, sizes, caps, order, begin, end, amounts, codes):
-    """Execute and polish `picks[order[begin:end]]` near their `sizes`: `codes` u8[n] is FOUND or NOTHING,
-    `amounts` u64[n, 4, 2, 2] receives the inputs and outputs of those FOUND. `caps` u64[T, 2] bound what is
-    sold by the token row of the start."""
-    quote, held, kind = pools.calls[KIND_EMPTY, CALL_QUOTE], hold(pools), pools.kind
+def verify_cycles_nb(pools, tables, cycles, picks, sizes, caps, begin, end, amounts, codes):
+    """Execute and polish `picks[begin:end]` near their `sizes`: `codes` u8[n] is FOUND or NOTHING, `amounts`
+    u64[n, 4, 2, 2] receives the inputs and outputs of those FOUND. `tables` are windows of the pools as they
+    are; `caps` u64[T, 2] bound what is sold by the token row of the start."""
+    quote, held, kind = pools.calls[KIND_EMPTY, CALL_QUOTE], hold(pools, tables), pools.kind
     token0, token1 = pools.token0, pools.token1
     trial = np.zeros((5, 4), np.uint64)
     best = np.zeros((5, 4), np.uint64)
-    for k in range(begin, end):
-        at = order[k]
+    for at in range(begin, end):
         n = picks[at]
         edges = cycles[n]
         codes[n] = NOTHING
