@@ -37,21 +37,29 @@ def calldata(signature: str, *arguments: Any) -> bytes:
     return keccak(text=signature)[:4] + encode(types, arguments)
 
 
+class NodeRefused(RuntimeError):
+    """The node's error; `data` is what a call reverted with, 0x-hex."""
+
+    def __init__(self, method: str, error: dict[str, Any]) -> None:
+        super().__init__(f"{method}: {error.get('message')}")
+        self.data = str(error.get("data") or "0x")
+
+
 class Node:
     """A plain synchronous JSON-RPC client of the local node."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def __call__(self, method: str, *params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         request = urllib.request.Request(
-            self._url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+            self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.loads(response.read())
         if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error'].get('message')}")
+            raise NodeRefused(method, answer["error"])
         return answer["result"]
 
     def read(self, to: str, gives: list[str], signature: str, *arguments: Any) -> tuple[Any, ...]:

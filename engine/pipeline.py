@@ -76,6 +76,11 @@ def unpriced(simulated: SimulatedPlan, costs: GasCosts) -> SimulatedPlan:
     return simulated
 
 
+def unfinanced(opportunity: Opportunity) -> Opportunity:
+    """The opportunity as it was found: no loan costs anything."""
+    return opportunity
+
+
 def no_activity(block: BlockRef) -> Activity:
     """An engine that has done nothing yet."""
     return Activity()
@@ -86,8 +91,9 @@ class Line:
     """The stages between the market and the sender, chosen by the composition root.
 
     `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
-    returns their rows; `refresh` reads pools whose logs say that they changed, but not how; `price` sets the
-    fees a simulated plan is sent at; `execute` is None in paper mode; `publish` must not block;
+    returns their rows; `refresh` reads pools whose logs say that they changed, but not how; `finance` adds
+    what a loan costs; `price` sets the fees a simulated plan is sent at, and what is not as it was simulated
+    is simulated anew; `execute` is None in paper mode; `publish` must not block;
     `activity` is what the engine did lately; `tripwire` compares the market with the node; a search stops
     after `search_seconds` with what it has.
     """
@@ -104,6 +110,7 @@ class Line:
     publish: Callable[[Fact], None]
     per_block: int
     price: Callable[[SimulatedPlan, GasCosts], SimulatedPlan] = unpriced
+    finance: Callable[[Opportunity], Opportunity] = unfinanced
     activity: Callable[[BlockRef], Activity] = no_activity
     tripwire: Watch | None = None
     search_seconds: float | None = None
@@ -230,7 +237,7 @@ class Pipeline:
         conflicts with it, as with one already in flight."""
         line = self._line
         approved: list[Approved] = []
-        for opportunity in found:
+        for opportunity in map(line.finance, found):
             verdict = line.assess(opportunity, view)
             if isinstance(verdict, Refused):
                 line.publish(OpportunityRefused(verdict))
@@ -275,6 +282,12 @@ class Pipeline:
                 continue
             simulated += 1
             priced = line.price(answer, costs)
+            if priced.plan.calldata != answer.plan.calldata:
+                again = await line.simulate(priced.plan, block)
+                if isinstance(again, Refused):
+                    line.publish(OpportunityRefused(again))
+                    continue
+                priced = again
             line.publish(PlanSimulated(priced))
             if line.execute is None:
                 continue

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from engine.app.depth import depth_of
+from engine.app.lenders import LenderBook
 from engine.app.sending import highest_priority_fee_wei
 from engine.app.settings import GasSettings, Settings
 from engine.chain.calls import at_block
@@ -99,7 +100,9 @@ class ConditionsReader:
         halted: Collection[str] = (),
         distrusted: Callable[[BlockRef], Awaitable[str | None]] = _nothing,
         gas: GasLearner | None = None,
+        lenders: LenderBook | None = None,
     ):
+        self._lenders = lenders
         self._gas = gas or gas_learner(settings.gas)
         self._node = node
         self._settings = settings
@@ -118,7 +121,7 @@ class ConditionsReader:
 
     async def read(self, block: BlockRef) -> Conditions:
         """Conditions at `block`. Raises NodeError when the node fails."""
-        feeds, registry, balance, latest, witnessed, distrusted = await asyncio.gather(
+        feeds, registry, balance, latest, witnessed, distrusted, _ = await asyncio.gather(
             read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
             self._registry.at(block),
             self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
@@ -126,6 +129,7 @@ class ConditionsReader:
             self._node.latest(),
             self._node.witnessed(block, WITNESS_WAIT_S),
             self._distrusted(block),
+            self._lent(block),
         )
         self.venues_enabled = frozenset(venue.name for venue in registry.venues if venue.enabled)
         stopped = registry.stopped or registry.router != self._deployment.router or distrusted is not None
@@ -134,6 +138,10 @@ class ConditionsReader:
             self._view(block, latest.ref, witnessed, state, feeds, registry, quantity(balance, "balance")),
             self._costs(block, feeds),
         )
+
+    async def _lent(self, block: BlockRef) -> None:
+        if self._lenders:
+            await self._lenders.refresh(block)
 
     def _view(
         self,

@@ -18,6 +18,10 @@ from engine.domain.errors import ConfigError
 from engine.domain.ports import Channel
 from engine.execution.bids import Bidder, BidLimits, FirstPrice
 from engine.execution.channels import FanOut, PoolChannel
+from engine.execution.planner import Pin, PlanTerms
+
+# Blocks that come so often pass before a transaction that was made for one of them arrives.
+QUICK_BLOCKS_S = 4
 
 
 def describe_relays(settings: Settings) -> dict[str, RelayDescription]:
@@ -79,6 +83,25 @@ def make_bidder(settings: Settings) -> Bidder:
     bid = settings.bid
     limits = BidLimits(settings.execution.priority_fee_wei, bid.cap_wei, bid.keep_bps)
     return Bidder(limits, FirstPrice(bid.shares_bps) if bid.policy == "first-price" else None)
+
+
+def pin_of(settings: Settings) -> Pin:
+    """What streams are bound to, besides their sender."""
+    execution = settings.execution
+    if execution.pin != "auto":
+        return Pin(execution.pin)
+    if execution.submission == "bundles":
+        return Pin.PARENT
+    slow = settings.chain.block_interval_s > QUICK_BLOCKS_S
+    return Pin.BLOCK if execution.submission == "private" and slow else Pin.DEADLINE
+
+
+def plan_terms(settings: Settings) -> PlanTerms:
+    """The planner's terms of the settings."""
+    execution = settings.execution
+    return PlanTerms(
+        execution.priority_fee_wei, execution.min_profit_bps, execution.deadline_s, pin_of(settings)
+    )
 
 
 def highest_priority_fee_wei(settings: Settings) -> int:

@@ -13,8 +13,9 @@ import stamina
 
 from engine.app.conditions import ConditionsReader, Guard, gas_learner, halt_file
 from engine.app.finders import make_finder
+from engine.app.lenders import LenderBook
 from engine.app.market_feed import MarketFeed, Progress
-from engine.app.sending import make_bidder
+from engine.app.sending import make_bidder, plan_terms
 from engine.app.settings import Settings
 from engine.app.tripwire import Tripwire
 from engine.chain.calls import View, read_view
@@ -47,7 +48,7 @@ from engine.domain.market import ZERO_ADDRESS, BlockRef
 from engine.domain.ports import Channel, Node, Signer
 from engine.execution.bids import Bidder
 from engine.execution.nonces import NonceLane
-from engine.execution.planner import Planner, PlanTerms
+from engine.execution.planner import Planner
 from engine.execution.recovery import RecoverableJournal, recover
 from engine.execution.simulator import Simulator
 from engine.execution.submitter import Submitter
@@ -158,6 +159,7 @@ class Session:
     gas: GasLearner
     pinned: Pinned
     watch: ImplementationWatch
+    lenders: LenderBook
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     trust: VenueTrust = field(default_factory=VenueTrust)
@@ -242,18 +244,17 @@ class Session:
             halted=self.trust.halted.keys(),
             distrusted=self.watch.distrusted,
             gas=self.gas,
+            lenders=self.lenders,
         )
         planner = Planner(
             self.deployment.router,
-            PlanTerms(
-                priority_fee_wei=settings.execution.priority_fee_wei,
-                min_profit_bps=settings.execution.min_profit_bps,
-                deadline_s=settings.execution.deadline_s,
-            ),
+            plan_terms(settings),
             # The chain's clock decides: a deadline follows the block that is built on.
             clock=lambda: 0,
             pinned=self.pinned,
+            lenders=self.lenders,
         )
+        on_landing = planner if settings.bid.payment == "landing" else None
         self.tripwire = Tripwire(self.node, market, self.feed, self.publish, self.trust)
         self.pipeline = Pipeline(
             Line(
@@ -273,7 +274,8 @@ class Session:
                 activity=self.activity.at,
                 per_block=settings.search.per_block,
                 search_seconds=settings.search.deadline_ms / 1e3,
-                price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei),
+                price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei, on_landing),
+                finance=planner.finance,
             )
         )
         self.source = LiveBlockSource(self.node, head, observer=self.observe)
@@ -322,6 +324,8 @@ async def open_session(
         deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
         operator = await router_operator(node, deployment.router)
         pinned = await router_pinned(node, deployment.router)
+        lenders = LenderBook(node, settings.execution.lenders, pinned, settings.market.base_tokens)
+        await lenders.open()
         activity, gas = ActivityLog(), gas_learner(settings.gas)
 
         def heard(fact: Fact) -> None:
@@ -349,6 +353,7 @@ async def open_session(
                 observe,
                 {DEX_REGISTRY: deployment.dex_registry, PRICE_FEED_REGISTRY: deployment.price_feed_registry},
             ),
+            lenders,
         )
         if key is not None:
             session.sender = await _open_sender(session, key)

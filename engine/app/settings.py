@@ -141,12 +141,25 @@ class GasSettings(Section):
 class BidSettings(Section):
     """What builders are offered. "fixed" sends at `execution.priority_fee_wei`; "first-price" offers the
     share of the profit (1e-4) among `shares_bps` that has paid best, between that fee and `cap_wei` per gas,
-    and never leaves less than `keep_bps` of it."""
+    and never leaves less than `keep_bps` of it.
 
+    `payment`: "fee" offers by priority fee, which a reverted transaction pays as well; "landing" has the run
+    itself pay, so that only what lands pays, for 16,000 gas more and in the wrapped native token only: for
+    channels through which reverts are mined."""
+
+    payment: Literal["fee", "landing"] = "fee"
     policy: Literal["fixed", "first-price"] = "fixed"
     shares_bps: Annotated[tuple[int, ...], AfterValidator(_ladder)] = (9000, 9300, 9600, 9800, 9900)
     cap_wei: int = Field(default=100_000_000_000, ge=0)
     keep_bps: int = Field(default=100, ge=0, le=10_000)
+
+
+class LenderSettings(Section):
+    """Who lends where no pool of a cycle pays first: a Morpho, or an Aave V3 pool. Fees are asked for.
+    Balancer's vault lends without being named, if the router was constructed with it."""
+
+    kind: Literal["morpho", "aave"]
+    address: Address
 
 
 class ExecutionSettings(Section):
@@ -155,7 +168,12 @@ class ExecutionSettings(Section):
 
     `submission`: "public" uses the node's own pool, "private" the endpoint `private_rpc_url` (a protected
     endpoint, or a sequencer), "bundles" the `relays`: names of `engine/chain/builders.toml`, each with what
-    differs, e.g. `[execution.relays.titan]` or `[execution.relays.mine]` with a `url`."""
+    differs, e.g. `[execution.relays.titan]` or `[execution.relays.mine]` with a `url`.
+
+    `pin` binds a transaction to its "deadline", to the "block" it is made for, or to that block upon its
+    "parent". "auto" pins bundles to block and parent, what goes to a private endpoint to its block (to the
+    deadline where blocks come every 4 s or quicker, since they pass before it arrives), the rest to the
+    deadline. `lenders` may lend to cycles in which no pool pays first; the cheapest is chosen."""
 
     live: bool = False
     priority_fee_wei: int = Field(default=100_000_000, ge=0)
@@ -165,6 +183,8 @@ class ExecutionSettings(Section):
     submission: Literal["public", "private", "bundles"] = "public"
     private_rpc_url: NodeUrl | None = None
     relays: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    pin: Literal["auto", "deadline", "block", "parent"] = "auto"
+    lenders: tuple[LenderSettings, ...] = ()
 
 
 class KeySettings(Section):

@@ -39,6 +39,8 @@ V4_MODIFY_LIQUIDITY = topic("ModifyLiquidity(bytes32,address,int24,int24,int256,
 V4_SWAP = topic("Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)")
 V4_PROTOCOL_FEE = topic("ProtocolFeeUpdated(bytes32,uint24)")
 TRANSFER = topic("Transfer(address,address,uint256)")
+DEPOSIT = topic("Deposit(address,uint256)")
+WITHDRAWAL = topic("Withdrawal(address,uint256)")
 APPROVAL = topic("Approval(address,address,uint256)")
 TRANSFER_SHARES = topic("TransferShares(address,address,uint256)")
 

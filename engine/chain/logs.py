@@ -15,11 +15,13 @@ import numpy as np
 from engine.amm.layout import StateEvents, ints_to_limbs
 from engine.chain.events import (
     APPROVAL,
+    DEPOSIT,
     EVENTS,
     MANAGER_EVENTS,
     OWN_EVENTS,
     TRANSFER,
     TRANSFER_SHARES,
+    WITHDRAWAL,
     Fields,
     Malformed,
     address_of,
@@ -28,7 +30,7 @@ from engine.chain.events import (
     words_of,
 )
 from engine.chain.touches import TOUCH_TOPICS
-from engine.domain.market import PoolRecord, Protocol
+from engine.domain.market import ZERO_ADDRESS, PoolRecord, Protocol
 
 STATE_TOPICS = (*EVENTS, *TOUCH_TOPICS)
 
@@ -150,25 +152,29 @@ class _Found:
 
 
 def token_delta(logs: Iterable[Mapping[str, Any]], token: str, account: str) -> int:
-    """Change of `account`'s balance of an ERC-20 `token` by a receipt's Transfer logs, base units.
+    """Change of `account`'s balance of an ERC-20 `token` by a receipt's logs, base units.
 
-    Logs of other contracts and of other shapes do not count.
+    Besides Transfer, wrapped native tokens' Deposit and Withdrawal count, unless the token logs transfers
+    from and to nobody instead. Logs of other contracts and of other shapes do not count.
     """
-    total = 0
+    moved = wrapped = 0
+    logs_nobody = False
     for log in logs:
         topics = log.get("topics")
-        if not isinstance(topics, list) or len(topics) != 3 or topics[0] != TRANSFER:
-            continue
-        if str(log.get("address")).lower() != token:
+        if not isinstance(topics, list) or not topics or str(log.get("address")).lower() != token:
             continue
         try:
-            words = words_of(log.get("data"))
-            sender, receiver = address_of(word_of(topics[1])), address_of(word_of(topics[2]))
-            (amount,) = exactly(words, 1)
+            (amount,) = (int.from_bytes(word, "big") for word in exactly(words_of(log.get("data")), 1))
+            named = [address_of(word_of(topic)) for topic in topics[1:]]
         except Malformed:
             continue
-        total += int.from_bytes(amount, "big") * ((receiver == account) - (sender == account))
-    return total
+        if topics[0] == TRANSFER and len(named) == 2:
+            sender, receiver = named
+            moved += amount * ((receiver == account) - (sender == account))
+            logs_nobody |= account in named and ZERO_ADDRESS in named
+        elif topics[0] in (DEPOSIT, WITHDRAWAL) and named == [account]:
+            wrapped += amount if topics[0] == DEPOSIT else -amount
+    return moved if logs_nobody else moved + wrapped
 
 
 def _events(rows: list[int], fields: list[Fields]) -> StateEvents:

@@ -32,6 +32,7 @@ def describe_opportunity(opportunity: Opportunity) -> dict[str, Any]:
         "gross_profit": str(opportunity.gross_profit),
         "gas_estimate": str(opportunity.gas_estimate),
         "gas_cost": str(opportunity.gas_cost),
+        "loan_fee": str(opportunity.loan_fee),
         "net_profit": str(opportunity.net_profit),
     }
 

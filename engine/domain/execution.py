@@ -25,8 +25,10 @@ class Plan:
 
     Fees in wei per gas, `deadline` in unix seconds.
 
-    `min_profit` is what the router enforces, `loan_fee` what a flash loan costs the run, where it needs one;
-    both in base units of the opportunity's base token.
+    `min_profit` is what the router enforces, `loan_fee` what a flash loan costs the run, where it needs one,
+    `bid` what the run itself pays to the builder; all in base units of the opportunity's base token.
+    `unpinned` is the calldata without pins to a block or a parent, where `calldata` has such: for nodes whose
+    simulated calls are in no block.
     """
 
     approved: Approved
@@ -38,6 +40,8 @@ class Plan:
     max_fee_wei: int
     priority_fee_wei: int
     loan_fee: int = 0
+    bid: int = 0
+    unpinned: bytes | None = None
 
     @property
     def opportunity(self) -> Opportunity:
@@ -45,7 +49,8 @@ class Plan:
 
     @property
     def expected_profit(self) -> int:
-        return self.approved.opportunity.gross_profit - self.loan_fee
+        """What the router's balance grows by, base units: after fee and bid, before gas."""
+        return self.approved.opportunity.gross_profit - self.loan_fee - self.bid
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,15 @@ class Protocol(StrEnum):
     WETH = "weth"
 
 
+# Families whose pools pay before they are paid: a cycle over one of them needs no loan.
+PAYING_FIRST = frozenset(
+    {
+        Protocol.UNISWAP_V2, Protocol.SOLIDLY, Protocol.CAMELOT_V2, Protocol.UNISWAP_V3, Protocol.SLIPSTREAM,
+        Protocol.ALGEBRA, Protocol.UNISWAP_V4, Protocol.BALANCER_V3_WEIGHTED, Protocol.BALANCER_V3_STABLE,
+    }
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """An ERC-20 token. `address` is lower-case 0x-hex; `decimals` in [0, 36]; `symbol` is printable text."""

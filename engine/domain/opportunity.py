@@ -42,7 +42,8 @@ class Opportunity:
     The amounts are what the router will move: the last hop's output is fixed by its exact input, and each
     earlier hop buys what the next one owes: exactly, where the protocol has an exact-out swap, else at least
     that (`hops[i].amount_out >= hops[i+1].amount_in`, over by dust).
-    `gas_estimate` in gas units; `gas_cost` is that gas in base units of `base_token`.
+    `gas_estimate` in gas units; `gas_cost` is that gas in base units of `base_token`, `loan_fee` what a flash
+    loan costs besides, where no pool of the cycle pays before it is paid.
     """
 
     block: BlockRef
@@ -50,6 +51,7 @@ class Opportunity:
     hops: tuple[Hop, ...]
     gas_estimate: int = 0
     gas_cost: int = 0
+    loan_fee: int = 0
 
     @property
     def amount_in(self) -> int:
@@ -66,8 +68,8 @@ class Opportunity:
 
     @property
     def net_profit(self) -> int:
-        """Gross profit less gas at the feed's rate, base units; may be negative."""
-        return self.gross_profit - self.gas_cost
+        """Gross profit less gas at the feed's rate and less a loan's fee, base units; may be negative."""
+        return self.gross_profit - self.gas_cost - self.loan_fee
 
     @property
     def pools(self) -> tuple[str, ...]:

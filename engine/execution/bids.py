@@ -13,11 +13,14 @@ from itertools import pairwise
 from typing import Protocol
 
 from engine.domain.execution import Execution, Outcome, Plan, SimulatedPlan
+from engine.domain.market import BlockRef
 
 BPS = 10_000
 # How many outcomes the prior is worth, and how many seen ones count: the market of last week is another one.
 PRIOR_WEIGHT = 4.0
 MEMORY = 200.0
+# Unwrapping a bid and sending it to a fee recipient without code, on published contracts.
+BID_GAS = 17_000
 
 
 class BidPolicy(Protocol):
@@ -76,6 +79,14 @@ class BidLimits:
 ValueInWei = Callable[[str, int], int | None]
 
 
+class PaysOnLanding(Protocol):
+    """Who can have the run itself pay the builder: the planner."""
+
+    def can_bid(self, plan: Plan) -> bool: ...
+
+    def with_bid(self, plan: Plan, head: BlockRef, bid: int) -> Plan: ...
+
+
 def bucket_of(plan: Plan, profit_wei: int) -> str:
     """Opportunities whose competition should be alike: base token, hops, and the size of the profit in powers
     of four of a thousandth of the native coin."""
@@ -92,12 +103,15 @@ class Bidder:
         self._policy = policy
         self._open: dict[str, tuple[str, int]] = {}
 
-    def price(self, simulated: SimulatedPlan, value_in_wei: ValueInWei) -> SimulatedPlan:
+    def price(
+        self, simulated: SimulatedPlan, value_in_wei: ValueInWei, run: PaysOnLanding | None = None
+    ) -> SimulatedPlan:
         """The plan with a priority fee of max(floor, min(cap, share of the profit / gas used)).
 
         `value_in_wei(token, amount)` is what base units are worth in the native coin, None where no feed
         says; the plan's own fee stays then. Only fees change: calldata, amounts and what the simulation
-        proved stay.
+        proved stay. With `run` what exceeds the floor is not a fee, which a reverted transaction pays too,
+        but a payment of the run itself, where it can pay: the calldata changes, and must be simulated anew.
         """
         plan = simulated.plan
         value = value_in_wei(plan.opportunity.base_token, plan.expected_profit)
@@ -109,6 +123,12 @@ class Bidder:
         share = self._policy.share_bps(bucket)
         offered = profit * min(share, BPS - self._limits.keep_bps) // BPS
         priority = max(self._limits.floor_wei, min(self._limits.cap_wei, offered // simulated.gas_used))
+        if run is not None and run.can_bid(plan):
+            gas = simulated.gas_used + BID_GAS
+            spare = offered - BID_GAS * base_fee - gas * self._limits.floor_wei
+            bid = min(spare, gas * (self._limits.cap_wei - self._limits.floor_wei))
+            if bid > 0:
+                plan, priority = run.with_bid(plan, simulated.block, bid), self._limits.floor_wei
         self._open["0x" + plan.calldata.hex()] = bucket, share
         return replace(
             simulated,

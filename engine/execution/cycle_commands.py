@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import Pinned
-from engine.domain.market import Protocol
+from engine.domain.market import PAYING_FIRST, Protocol
 from engine.domain.opportunity import Hop, Opportunity
 from engine.domain.pool_details import (
     ZERO_ADDRESS,
@@ -35,60 +33,15 @@ from engine.execution.commands import (
     V4Hop,
     V4Run,
 )
+from engine.execution.lenders import BALANCER_V2, Lender, lends_for, needs_loan
 
 _V2 = {Protocol.UNISWAP_V2, Protocol.SOLIDLY, Protocol.CAMELOT_V2}
 _V3 = {Protocol.UNISWAP_V3, Protocol.SLIPSTREAM, Protocol.ALGEBRA}
 _V4 = {Protocol.UNISWAP_V4}
 _BALANCER_V3 = {Protocol.BALANCER_V3_WEIGHTED, Protocol.BALANCER_V3_STABLE}
-_BALANCER_V2 = {Protocol.BALANCER_V2_WEIGHTED, Protocol.BALANCER_V2_STABLE}
 _CURVE = {Protocol.CURVE_STABLESWAP, Protocol.CURVE_CRYPTOSWAP}
-# Those that pay before they are paid.
-_LEADING = _V2 | _V3 | _V4 | _BALANCER_V3
-# What borrowing adds to a run on published contracts: a transfer out and one back; for those that pull, an
-# approval besides; Aave's accounting.
-_LOAN_GAS = {Kind.BALANCER_LOAN: 45_000, Kind.MORPHO_LOAN: 55_000, Kind.AAVE_LOAN: 130_000}
 # Their locks must balance to the unit, so that they may not be overpaid.
 _EXACT_PAYEES = _V4 | _BALANCER_V3
-
-
-@dataclass(frozen=True, slots=True)
-class Lender:
-    """Who lends the base token when no pool of a cycle does. `fee_bps` 1e-4 of the loan."""
-
-    kind: Kind
-    address: str | None = None
-    fee_bps: int = 0
-
-    def fee(self, amount: int) -> int:
-        """What a loan of `amount` costs, base units. Aave rounds half up."""
-        return (amount * self.fee_bps + 5_000) // 10_000
-
-
-def needs_loan(opportunity: Opportunity) -> bool:
-    """Does no hop of the cycle pay before it is paid?"""
-    return not any(hop.protocol in _LEADING for hop in opportunity.hops)
-
-
-def cheapest_lender(lenders: Sequence[Lender], opportunity: Opportunity) -> Lender | None:
-    """The lender whose fee and gas cost least for this cycle, in base units at the rate of its gas estimate.
-
-    None where no lender lends for it, or where it needs none.
-    """
-    if not needs_loan(opportunity):
-        return None
-    rate = Fraction(opportunity.gas_cost, opportunity.gas_estimate or 1)
-    fitting = [lender for lender in lenders if lends_for(lender, opportunity)]
-    return min(
-        fitting,
-        key=lambda lender: lender.fee(opportunity.amount_in) + _LOAN_GAS[lender.kind] * rate,
-        default=None,
-    )
-
-
-def lends_for(lender: Lender, opportunity: Opportunity) -> bool:
-    """Balancer V2's vault cannot be entered twice, so it does not lend for a cycle over its own pools."""
-    over_balancer = any(hop.protocol in _BALANCER_V2 for hop in opportunity.hops)
-    return lender.kind is not Kind.BALANCER_LOAN or not over_balancer
 
 
 def cycle_commands(
@@ -103,7 +56,7 @@ def cycle_commands(
         if lender is None:
             raise ExecutionError("no pool of the cycle pays before it is paid, and there is no lender")
         return _borrowed(opportunity, pinned, lender)
-    leading = max(index for index, hop in enumerate(hops) if hop.protocol in _LEADING)
+    leading = max(index for index, hop in enumerate(hops) if hop.protocol in PAYING_FIRST)
     behind = hops[leading + 1 :]
     first, used = _first(hops[: leading + 1], behind, base, pinned)
     commands: list[Command] = [
@@ -126,7 +79,7 @@ def _borrowed(
 ) -> tuple[list[Command], tuple[str, ...]]:
     base, hops = opportunity.base_token, opportunity.hops
     if not lends_for(lender, opportunity):
-        raise ExecutionError("Balancer's vault does not swap while it lends")
+        raise ExecutionError("Balancer's vault does not swap while it lends, or the lender has not enough")
     token = None if base == pinned.wrapped_native else base
     commands: list[Command] = [Loan(lender.kind, opportunity.amount_in, lender.address, token)]
     commands += [_placed(hop, Place.FORWARD, pinned, hop is hops[-1]) for hop in hops]
@@ -217,12 +170,12 @@ def _pulls(hop: Hop) -> bool:
     """Must the hop's input be in the router?"""
     if hop.protocol in _V4:
         return False
-    return hop.protocol not in _LEADING and not _pushes(hop)
+    return hop.protocol not in PAYING_FIRST and not _pushes(hop)
 
 
 def _placed(hop: Hop, place: Place, pinned: Pinned, exact_in: bool) -> Command:
     """A hop that must be paid first. `exact_in`: its whole input is sold, whatever that gives."""
-    if hop.protocol in _BALANCER_V2:
+    if hop.protocol in BALANCER_V2:
         details = hop.details
         assert isinstance(details, BalancerV2WeightedDetails | BalancerV2StableDetails)
         _require_pinned(hop, pinned)

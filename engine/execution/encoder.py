@@ -24,7 +24,8 @@ from engine.execution.commands import (
     amount_bytes,
     read_command,
 )
-from engine.execution.cycle_commands import Lender, cycle_commands
+from engine.execution.cycle_commands import cycle_commands
+from engine.execution.lenders import Lender
 
 VERSION = 2
 HEADER_BYTES = 19

@@ -1,36 +1,49 @@
-"""Terms of sending: calldata, minimum profit, deadline, gas and fees."""
+"""Terms of sending: calldata, minimum profit, when it may run, bid, gas and fees."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
+from engine.domain.errors import ExecutionError
 from engine.domain.execution import Pinned, Plan
 from engine.domain.market import BlockRef
-from engine.domain.opportunity import Approved
+from engine.domain.opportunity import Approved, Opportunity
+from engine.execution.bids import BID_GAS
 from engine.execution.commands import Kind
-from engine.execution.cycle_commands import Lender, cheapest_lender
-from engine.execution.encoder import UNKNOWN, encode_stream
+from engine.execution.encoder import UNKNOWN, Validity, encode_cycles
+from engine.execution.lenders import Lender, cheapest_lender, financed
 
 BPS = 10_000
 GAS_CEILING_FACTOR = 3
 GAS_CEILING_EXTRA = 200_000
 
 
+class Pin(StrEnum):
+    """What a stream is bound to besides its sender: a deadline; the one block it is made for; that block, and
+    the hash of the block that it was found on."""
+
+    DEADLINE = "deadline"
+    BLOCK = "block"
+    PARENT = "parent"
+
+
 @dataclass(frozen=True, slots=True)
 class PlanTerms:
     """`min_profit_bps`: part of the expected profit that the router enforces, 1e-4; `deadline_s`: seconds
-    after the block that is built on, or after now if that is later."""
+    after the block that is built on, or after now if that is later; `pin` may be narrower than that."""
 
     priority_fee_wei: int
     min_profit_bps: int = BPS
     deadline_s: int = 36
+    pin: Pin = Pin.DEADLINE
 
 
 class Planner:
     """Makes plans for one router, constructed with `pinned`. `clock` returns unix seconds. `lenders` lend to
-    cycles in which no pool pays before it is paid."""
+    cycles in which no pool pays before it is paid; they may be a live view."""
 
     def __init__(
         self,
@@ -41,12 +54,21 @@ class Planner:
         lenders: Sequence[Lender] = (),
     ):
         self._pinned = pinned
-        # Balancer's vault lends for nothing to whoever knows it.
-        known = (Lender(Kind.BALANCER_LOAN),) if pinned.balancer_vault else ()
-        self._lenders = (*known, *lenders)
+        self._given = lenders
         self._router = router
         self._terms = terms
         self._clock = clock
+
+    @property
+    def _lenders(self) -> Sequence[Lender]:
+        given = self._given
+        named = any(lender.kind is Kind.BALANCER_LOAN for lender in given)
+        # Balancer's vault lends to whoever knows it.
+        return given if named or not self._pinned.balancer_vault else (Lender(Kind.BALANCER_LOAN), *given)
+
+    def finance(self, opportunity: Opportunity) -> Opportunity:
+        """The opportunity with the cost of the loan that `plan` will take for it, where it needs one."""
+        return financed(opportunity, self._lenders)
 
     def plan(self, approved: Approved, head: BlockRef) -> Plan:
         """Plan an approved opportunity for the child of `head`.
@@ -58,19 +80,52 @@ class Planner:
         opportunity = approved.opportunity
         lender = cheapest_lender(self._lenders, opportunity)
         loan_fee = lender.fee(opportunity.amount_in) if lender else 0
-        min_profit = self._min_profit(opportunity.gross_profit - loan_fee, opportunity.gas_cost)
         deadline = max(head.timestamp, int(self._clock())) + self._terms.deadline_s
-        return Plan(
+        plan = Plan(
             approved=approved,
             router=self._router,
-            calldata=encode_stream(opportunity, deadline, min_profit, self._pinned, lender),
-            min_profit=min_profit,
+            calldata=b"",
+            min_profit=0,
             deadline=deadline,
             gas_limit=opportunity.gas_estimate * GAS_CEILING_FACTOR + GAS_CEILING_EXTRA,
             max_fee_wei=2 * head.next_base_fee_wei() + self._terms.priority_fee_wei,
             priority_fee_wei=self._terms.priority_fee_wei,
             loan_fee=loan_fee,
         )
+        return self._encoded(plan, head, lender)
+
+    def can_bid(self, plan: Plan) -> bool:
+        """Whether the run could pay the builder itself: only what it earns in the wrapped native token."""
+        return plan.opportunity.base_token == self._pinned.wrapped_native
+
+    def with_bid(self, plan: Plan, head: BlockRef, bid: int) -> Plan:
+        """The plan whose run pays `bid` wei to the block's fee recipient before its profit is looked at, so
+        that nothing is paid unless it lands. To be simulated anew. Raises ExecutionError for another base
+        token, or a bid that leaves nothing."""
+        if not self.can_bid(plan):
+            raise ExecutionError("a bid can be paid in the pinned wrapped native token only")
+        if not 0 < bid < plan.expected_profit + plan.bid:
+            raise ExecutionError(f"a bid of {bid} leaves nothing of {plan.expected_profit + plan.bid}")
+        gas_limit = plan.gas_limit + BID_GAS * (plan.bid == 0)
+        return self._encoded(replace(plan, bid=bid, gas_limit=gas_limit), head, self._lender_of(plan))
+
+    def _lender_of(self, plan: Plan) -> Lender | None:
+        return cheapest_lender(self._lenders, plan.opportunity)
+
+    def _encoded(self, plan: Plan, head: BlockRef, lender: Lender | None) -> Plan:
+        """The plan with its minimum profit and the calldata that enforces it."""
+        min_profit = self._min_profit(plan.expected_profit, plan.opportunity.gas_cost)
+
+        def stream(validity: Validity) -> bytes:
+            return encode_cycles([plan.opportunity], validity, min_profit, self._pinned, lender, plan.bid)
+
+        unpinned = stream(Validity(plan.deadline))
+        pin = self._terms.pin
+        if pin is Pin.DEADLINE:
+            return replace(plan, min_profit=min_profit, calldata=unpinned)
+        parent = head.hash if pin is Pin.PARENT else None
+        calldata = stream(Validity(0, head.number + 1, parent))
+        return replace(plan, min_profit=min_profit, calldata=calldata, unpinned=unpinned)
 
     def _min_profit(self, expected: int, gas_cost: int) -> int:
         # Relaxing it may cost profit, but never so much that landing does not pay for its gas.

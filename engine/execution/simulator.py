@@ -37,30 +37,38 @@ _ERRORS = {
         "Panic(uint256)",
         "UnsupportedVersion(uint256)",
         "Expired()",
+        "OtherParent()",
         "MalformedStream()",
         "UnexpectedCallback()",
         "CallbackNotSpent()",
         "NothingOwed()",
         "TransferRefused(address)",
         "BalanceUnknown(address)",
+        "BalanceFell(address)",
+        "AllowanceLeft(address,address)",
+        "BuilderRefused()",
         "ProfitTooLow(uint256,uint256)",
     )
 }
 
+_PINS = tuple("0x" + keccak(text=signature)[:4].hex() for signature in ("Expired()", "OtherParent()"))
+
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What of the call's context the node understands."""
+    """What of the call's context the node understands; `pins`: the next block's number and parent."""
 
     by_hash: bool = True
     overrides: bool = True
+    pins: bool = True
 
 
 class Simulator:
     """Runs plans by `eth_call` and `eth_estimateGas` as `sender`, pinned to a block's hash (EIP-1898).
 
     The call sees the next block's number, time and base fee where the node takes block overrides. A node
-    that refuses hashes or overrides is asked without; by number, the block's hash is compared afterwards.
+    that refuses hashes or overrides is asked without; by number, the block's hash is compared afterwards. One
+    whose calls do not know the next block's number or parent runs the plan without its pins to them.
     `block_interval_s` is the expected time between blocks.
     """
 
@@ -90,7 +98,7 @@ class Simulator:
         }
         if profit != plan.expected_profit:
             return _refused(plan, RefusalReason.SIMULATION_MISMATCH, numbers)
-        if opportunity.gas_cost * gas_used >= opportunity.gross_profit * max(opportunity.gas_estimate, 1):
+        if opportunity.gas_cost * gas_used >= plan.expected_profit * max(opportunity.gas_estimate, 1):
             return _refused(plan, RefusalReason.NET_PROFIT_TOO_LOW, numbers)
         gas_limit = gas_used * GAS_MARGIN_NUMERATOR // GAS_MARGIN_DENOMINATOR
         return SimulatedPlan(
@@ -106,24 +114,30 @@ class Simulator:
             dialect = self._dialect
             answers = await self._node.batch(self._calls(plan, block, dialect))
             refusal = next((a for a in answers if isinstance(a, NodeError) and not _ran(a)), None)
-            if refusal is None:
+            if refusal is not None:
+                weaker = _weaker(dialect, refusal)
+                if weaker is None:
+                    raise refusal
+            elif plan.unpinned is not None and dialect.pins and any(map(_elsewhere, answers)):
+                weaker = replace(dialect, pins=False)
+            else:
                 break
-            weaker = _weaker(dialect, refusal)
-            if weaker is None:
-                raise refusal
             # Another simulation may have found out at the same time; never climb back up.
             self._dialect = _Dialect(
-                self._dialect.by_hash and weaker.by_hash, self._dialect.overrides and weaker.overrides
+                self._dialect.by_hash and weaker.by_hash,
+                self._dialect.overrides and weaker.overrides,
+                self._dialect.pins and weaker.pins,
             )
         if not dialect.by_hash:
             await self._require_canonical(block)
         return answers
 
     def _calls(self, plan: Plan, block: BlockRef, dialect: _Dialect) -> list[tuple[str, list[Any]]]:
+        pinned = dialect.pins or plan.unpinned is None
         transaction = {
             "from": self._sender,
             "to": plan.router,
-            "data": "0x" + plan.calldata.hex(),
+            "data": "0x" + (plan.calldata if pinned else plan.unpinned or b"").hex(),
             "gas": hex(plan.gas_limit),
         }
         where: Any = {"blockHash": block.hash} if dialect.by_hash else hex(block.number)
@@ -160,6 +174,12 @@ def _ran(error: NodeError) -> bool:
         return False
     text = str(error).lower()
     return error.code == REVERTED or bool(error.data) or any(word in text for word in _EVM_FAILURES)
+
+
+def _elsewhere(answer: Any) -> bool:
+    """Whether a call failed for being in another block than the one it was made for."""
+    data = answer.data if isinstance(answer, NodeError) else None
+    return isinstance(data, str) and data[:10] in _PINS
 
 
 def _failure(error: NodeError) -> dict[str, str]:

@@ -201,6 +201,7 @@ def _record(simulated: SimulatedPlan) -> dict[str, Any]:
             "router": plan.router,
             "calldata": "0x" + plan.calldata.hex(),
             "min_profit": str(plan.min_profit),
+            "bid": str(plan.bid),
             "deadline": plan.deadline,
             "gas_limit": plan.gas_limit,
             "max_fee_wei": str(plan.max_fee_wei),

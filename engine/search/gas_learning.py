@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.domain.events import ExecutionResolved, Fact
 from engine.domain.execution import Execution, Outcome
-from engine.domain.market import Protocol
+from engine.domain.market import PAYING_FIRST, Protocol
 from engine.search.costs import UNKNOWN_HOP_GAS
 
 # How much of each surprise is believed, and how far all of them together may lead from where we began: one
@@ -49,4 +49,6 @@ def _protocols(execution: Execution) -> list[Protocol]:
     if execution.outcome is not Outcome.LANDED or execution.intent.kind != "trade":
         return []
     cycle = execution.intent.record.get("opportunity", {}).get("cycle", ())
-    return [Protocol(hop["protocol"]) for hop in cycle]
+    protocols = [Protocol(hop["protocol"]) for hop in cycle]
+    # What a loan used, where no pool pays first, is no hop's.
+    return protocols if PAYING_FIRST.intersection(protocols) else []

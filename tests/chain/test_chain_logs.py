@@ -20,6 +20,7 @@ from engine.amm.layout import (
 )
 from engine.chain import events as chain_logs
 from engine.chain.creations import POOL_CREATED, decode_creations
+from engine.chain.events import DEPOSIT, WITHDRAWAL
 from engine.chain.logs import STATE_TOPICS, TRANSFER, decode, token_delta
 
 POOL = "0x" + "11" * 20
@@ -214,3 +215,26 @@ def test_token_delta_counts_only_real_transfers_of_the_token() -> None:
         transfer(other, me, 1, of="0x" + "AA" * 20),
     ]
     assert token_delta(entries, token, me) == 71
+
+
+def test_token_delta_counts_wrapping_and_a_bid_that_was_unwrapped() -> None:
+    token, me, other = "0x" + "aa" * 20, "0x" + "bb" * 20, "0x" + "cc" * 20
+
+    def wrapped(kind: str, who: str, amount: int) -> dict[str, Any]:
+        return log([kind, topic_of(int(who, 16))], amount, address=token)
+
+    def transfer(source: str, target: str, amount: int) -> dict[str, Any]:
+        return log([TRANSFER, topic_of(int(source, 16)), topic_of(int(target, 16))], amount, address=token)
+
+    entries = [
+        transfer(other, me, 100),
+        wrapped(DEPOSIT, me, 5),
+        wrapped(WITHDRAWAL, me, 30),
+        wrapped(WITHDRAWAL, other, 7),
+        log([DEPOSIT, topic_of(int(me, 16))], 9, address=other),
+        log([], 9, address=token),
+    ]
+    assert token_delta(entries, token, me) == 75
+    # A token that logs both says the same thing twice.
+    burnt = transfer(me, "0x" + "00" * 20, 30)
+    assert token_delta([*entries, burnt], token, me) == 70

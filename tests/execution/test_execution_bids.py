@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.domain.execution import Execution, Intent, Outcome, Plan, SignedTransaction, SimulatedPlan
 from engine.domain.market import BlockRef, Protocol
 from engine.domain.opportunity import Approved, CheckResult, Hop, Opportunity
-from engine.execution.bids import BPS, Bidder, BidLimits, FirstPrice, bucket_of
+from engine.execution.bids import BID_GAS, BPS, Bidder, BidLimits, FirstPrice, bucket_of
 
 WETH, USDC = "0x" + "11" * 20, "0x" + "22" * 20
 GWEI = 10**9
@@ -62,6 +62,48 @@ def test_an_offer_keeps_its_bounds(profit: int, gas: int, floor: int, above: int
     assert floor <= priority <= limits.cap_wei
     assert priority == floor or priority * gas <= left * (BPS - keep) // BPS
     assert after.plan.max_fee_wei == 2 * BLOCK.next_base_fee_wei() + priority
+
+
+class Run:
+    """Has the run pay; the calldata tells."""
+
+    def can_bid(self, plan: Plan) -> bool:
+        return plan.opportunity.base_token == WETH
+
+    def with_bid(self, plan: Plan, head: BlockRef, bid: int) -> Plan:
+        return replace(plan, bid=bid, calldata=b"bid")
+
+
+@given(
+    st.integers(-(10**18), 10**21),
+    st.integers(1, 5_000_000),
+    st.integers(0, 10 * GWEI),
+    st.integers(0, 10**14),
+    st.integers(0, BPS),
+)
+def test_what_the_run_pays_keeps_the_same_bounds(
+    profit: int, gas: int, floor: int, above: int, keep: int
+) -> None:
+    limits, before = BidLimits(floor, floor + above, keep), simulated(profit, gas)
+    after = Bidder(limits, FirstPrice(LADDER)).price(before, in_wei, Run()).plan
+    if not after.bid:
+        assert after.calldata == before.plan.calldata
+        return
+    base_fee, spent = BLOCK.next_base_fee_wei(), gas + BID_GAS
+    assert after.priority_fee_wei == floor
+    assert after.bid <= spent * (limits.cap_wei - floor)
+    # All that is paid, for more gas than without, is the part that was to be offered.
+    offered = (profit - gas * base_fee) * (BPS - keep) // BPS
+    assert after.bid + spent * floor + BID_GAS * base_fee <= offered
+
+
+def test_a_run_that_earns_another_token_offers_by_fee() -> None:
+    def worth(token: str, amount: int) -> int | None:
+        return amount
+
+    before = simulated(10**18, token="0x" + "33" * 20)
+    first, second = (Bidder(BidLimits(0, 10**15), FirstPrice(LADDER)) for _ in range(2))
+    assert first.price(before, worth, Run()) == second.price(before, worth)
 
 
 def test_without_a_policy_or_a_price_the_plans_fee_stays() -> None:

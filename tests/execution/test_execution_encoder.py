@@ -34,7 +34,6 @@ from engine.execution.commands import (
     V3Swap,
     V4Run,
 )
-from engine.execution.cycle_commands import Lender, lends_for
 from engine.execution.encoder import (
     MAX_PIN,
     Validity,
@@ -42,6 +41,7 @@ from engine.execution.encoder import (
     encode_cycles,
     encode_stream,
 )
+from engine.execution.lenders import Lender, lends_for
 
 BLOCK = BlockRef(1, "0x" + "01" * 32, "0x" + "00" * 32, 1)
 ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex())

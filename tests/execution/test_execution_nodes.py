@@ -17,8 +17,9 @@ from engine.chain.rpc import RpcNode
 from engine.domain.errors import ExecutionError, NodeError, NodeUnreachable
 from engine.domain.execution import Execution, Intent, Outcome, Plan, SimulatedPlan
 from engine.domain.opportunity import Approved, CheckResult
+from engine.execution.encoder import decode_stream
 from engine.execution.nonces import NonceLane
-from engine.execution.planner import Planner, PlanTerms
+from engine.execution.planner import Pin, Planner, PlanTerms
 from engine.execution.simulator import Simulator, describe_revert
 from engine.execution.submitter import Submitter
 from engine.execution.tracker import Tracker
@@ -54,10 +55,10 @@ class FaultyNode:
         return [answer if fault is None else fault for fault, answer in zip(faults, answers, strict=True)]
 
 
-def plan_for(bench: RouterBench) -> Plan:
+def plan_for(bench: RouterBench, pin: Pin = Pin.DEADLINE) -> Plan:
     head = bench.rpc.mine()
     approved = Approved(bench.opportunity(["v3y", "v2x"], head, **TERMS), (CheckResult("test", True),))
-    return Planner(bench.router, PlanTerms(priority_fee_wei=10**8)).plan(approved, head)
+    return Planner(bench.router, PlanTerms(priority_fee_wei=10**8, pin=pin)).plan(approved, head)
 
 
 @pytest.fixture
@@ -90,6 +91,26 @@ async def test_a_node_that_understands_less_is_asked_less(
         simulated = await simulator.simulate(plan, plan.opportunity.block)
         assert isinstance(simulated, SimulatedPlan)
         assert simulated.simulated_profit == plan.expected_profit
+        assert faulty.asked.count("eth_call") == expected
+
+
+def nothing_wrong(method: str, params: Sequence[Any]) -> NodeError | None:
+    return None
+
+
+@pytest.mark.parametrize(("fault", "tries"), [(nothing_wrong, 1), (no_overrides, 3)])
+@pytest.mark.parametrize("pin", [Pin.BLOCK, Pin.PARENT])
+async def test_pins_are_simulated_where_the_node_knows_the_next_block(
+    bench: RouterBench, node: RpcNode, signer: LocalSigner, pin: Pin, fault: Fault, tries: int
+):
+    faulty = FaultyNode(node, fault)
+    simulator = Simulator(faulty, signer.address)
+    for expected in (tries, 1):
+        plan = plan_for(bench, pin)
+        faulty.asked.clear()
+        simulated = await simulator.simulate(plan, plan.opportunity.block)
+        assert isinstance(simulated, SimulatedPlan)
+        assert decode_stream(simulated.plan.calldata).validity.block == plan.opportunity.block.number + 1
         assert faulty.asked.count("eth_call") == expected
 
 

@@ -12,8 +12,8 @@ from engine.domain.market import BlockRef, Protocol
 from engine.domain.opportunity import Approved, CheckResult, Hop, Opportunity
 from engine.domain.pool_details import CurveStableDetails, StableSwapVariant
 from engine.execution.commands import Kind, Loan
-from engine.execution.cycle_commands import Lender
 from engine.execution.encoder import decode_stream
+from engine.execution.lenders import Lender
 from engine.execution.planner import Planner, PlanTerms
 from engine.execution.submitter import raised
 

@@ -3,22 +3,20 @@ the router realises, to the wei, and nothing is left behind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import astuple, replace
 
 import pytest
 from eth_abi import encode
+from venue_bench import Bench
 
 from benchmarks.gas import OPERATOR, sized
-from benchmarks.gas_market import GasMarket, Node
 from engine.app.toolchain import forge_artifact, project_root
-from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.domain.errors import ExecutionError
 from engine.domain.market import ZERO_ADDRESS, BlockRef
 from engine.domain.opportunity import Opportunity
 from engine.execution.commands import Kind
-from engine.execution.cycle_commands import Lender
 from engine.execution.encoder import Validity, decode_stream, encode_cycles, encode_stream
+from engine.execution.lenders import Lender
 
 pytestmark = pytest.mark.skipif(
     not (project_root() / ".build" / "published").is_dir(),
@@ -63,76 +61,6 @@ CYCLES = (
     ("weth", "v4:n1", "v4:01b"),
     ("weth", "v4:n1", "v3:01b"),
 )
-
-
-class Bench:
-    """The market on its node, and the state that every case starts from."""
-
-    def __init__(self, node: Node) -> None:
-        self.node, self.market = node, GasMarket(node, OPERATOR)
-        node("anvil_setBalance", OPERATOR, hex(10**21))
-        node("anvil_impersonateAccount", OPERATOR)
-        # Below the head, where a reorg leaves it alone.
-        node("evm_mine")
-        node("evm_mine")
-        self.snapshot = node("evm_snapshot")
-
-    def reset(self) -> BlockRef:
-        self.node("evm_revert", self.snapshot)
-        self.snapshot = self.node("evm_snapshot")
-        return self.market.refresh()
-
-    def held(self, token: str) -> int:
-        router = self.market.router
-        if token == ZERO_ADDRESS:
-            return int(self.node("eth_getBalance", router, "latest"), 16)
-        return self.node.read(token, ["uint256"], "balanceOf(address)", router)[0]
-
-    def send(self, stream: bytes, sender: str = OPERATOR) -> dict:
-        self.node("anvil_impersonateAccount", sender)
-        transaction = {"from": sender, "to": self.market.router, "data": "0x" + stream.hex()}
-        return self.market.transact(transaction)
-
-    def everything(self) -> set[str]:
-        return {token for record in self.market.pools.values() for token in record.tokens}
-
-    def run(self, opportunities: list[Opportunity], stream: bytes) -> None:
-        """Lands with exactly the expected profit; no other balance falls, no allowance is left."""
-        base = opportunities[0].base_token
-        tokens = self.everything()
-        before = {token: self.held(token) for token in tokens}
-        expected = sum(each.gross_profit for each in opportunities)
-        self.send(stream)
-        after = {token: self.held(token) for token in tokens}
-        assert after[base] - before[base] == expected
-        for token in tokens - {base}:
-            dust = sum(
-                hop.amount_out - following.amount_in
-                for each in opportunities
-                for hop, following in zip(each.hops, each.hops[1:], strict=False)
-                if hop.token_out == token
-            )
-            assert 0 <= after[token] - before[token] <= dust, token
-        spenders = {hop.pool for each in opportunities for hop in each.hops if len(hop.pool) == 42}
-        spenders |= set(astuple(self.market.pinned))
-        for token in tokens - {ZERO_ADDRESS}:
-            for spender in spenders:
-                arguments = self.market.router, spender
-                (left,) = self.node.read(token, ["uint256"], "allowance(address,address)", *arguments)
-                assert left == 0, (token, spender)
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Bench]:
-    options = AnvilOptions(timestamp=1_700_000_000, balance_eth=10**10)
-    with AnvilProcess(options) as anvil:
-        yield Bench(Node(anvil.http_url))
-
-
-@pytest.fixture
-def bench(world: Bench) -> Bench:
-    world.block = world.reset()
-    return world
 
 
 def encoded(bench: Bench, opportunity: Opportunity, lender: Lender | None = None) -> bytes:
@@ -212,33 +140,3 @@ def test_what_the_possibility_of_a_stop_costs(bench: Bench):
         spent.append(int(receipt["gasUsed"], 16))
         bench.node("evm_revert", start)
     assert 2_100 <= spent[1] - spent[0] <= 2_500
-
-
-def test_a_copy_a_replay_and_a_reorg_are_refused(bench: Bench):
-    """What a stranger can do with calldata it has seen, and what becomes of ours in other blocks.
-
-    Last in the file: the reorg takes the snapshots of the node with it.
-    """
-    pools = ("v3:04a", "curve:04")
-    opportunity = sized(bench.market, pools, bench.block)
-    validity = Validity(0, bench.block.number + 1, bench.block.hash)
-    stream = encode_cycles([opportunity], validity, 1, bench.market.pinned)
-    stranger = "0x" + "5a" * 20
-    bench.node("anvil_setBalance", stranger, hex(10**20))
-    with pytest.raises(RuntimeError, match="reverted"):
-        bench.send(stream, stranger)
-    # That was the block it was made for, so now it is too late.
-    with pytest.raises(RuntimeError, match="reverted"):
-        bench.send(stream)
-    block = bench.reset()
-    validity = Validity(0, block.number + 1, block.hash)
-    stream = encode_cycles([opportunity], validity, 1, bench.market.pinned)
-    other = {"from": bench.market.owner, "to": stranger, "value": "0x1"}
-    bench.node("anvil_reorg", 1, [[other, 0]])
-    head = bench.node("eth_getBlockByNumber", "latest", False)
-    assert (int(head["number"], 16), head["hash"] != block.hash) == (block.number, True)
-    with pytest.raises(RuntimeError, match="reverted"):
-        bench.send(stream)
-    block = bench.market.refresh()
-    validity = Validity(0, block.number + 1, block.hash)
-    bench.send(encode_cycles([opportunity], validity, 1, bench.market.pinned))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.app.conditions import ConditionsReader, Guard
 from engine.app.loading import load
+from engine.app.sending import plan_terms
 from engine.app.session import Sender
 from engine.app.settings import Settings
 from engine.chain.deployments import Deployment
@@ -21,7 +22,7 @@ from engine.domain.opportunity import Opportunity, Refused
 from engine.domain.pool_state import Bootstrap
 from engine.domain.ports import Signer
 from engine.execution.nonces import NonceLane
-from engine.execution.planner import Planner, PlanTerms
+from engine.execution.planner import Planner
 from engine.execution.simulator import Simulator
 from engine.execution.submitter import Submitter
 from engine.execution.tracker import Tracker
@@ -100,10 +101,11 @@ async def _first_that_holds(
 ) -> Act:
     """Take opportunities through checks and simulation in order, and send the first that passes."""
     chain = RiskChain(stage.settings.risk)
-    planner = Planner(stage.deployment.router, _terms(stage.settings), clock=lambda: 0, pinned=stage.pinned)
+    terms = plan_terms(stage.settings)
+    planner = Planner(stage.deployment.router, terms, clock=lambda: 0, pinned=stage.pinned)
     simulator = Simulator(stage.node, stage.signer.address, stage.block_interval_s)
     refusals: dict[str, int] = {}
-    for opportunity in found:
+    for opportunity in map(planner.finance, found):
         verdict = chain.assess(opportunity, view)
         if isinstance(verdict, Refused):
             refusals[verdict.reason] = refusals.get(verdict.reason, 0) + 1
@@ -133,11 +135,6 @@ def _market(stage: Stage, pools: Collection[str] | None) -> Market:
     chosen = tuple(token for token in reading.tokens if token.address in tokens)
     load(market, Bootstrap(reading.block, chosen, states))
     return market
-
-
-def _terms(settings: Settings) -> PlanTerms:
-    terms = settings.execution
-    return PlanTerms(terms.priority_fee_wei, terms.min_profit_bps, terms.deadline_s)
 
 
 async def _sender(stage: Stage, journal: FileJournal) -> Sender:

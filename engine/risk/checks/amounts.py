@@ -70,8 +70,8 @@ def model_error(opportunity: Opportunity, view: RiskView, limits: RiskLimits) ->
 
 
 def net_profit(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
-    """Profit after gas reaches the absolute minimum, which recent failures raise, and the minimum relative to
-    the gas cost."""
+    """Profit after gas and a loan's fee reaches the absolute minimum, which recent failures raise, and the
+    minimum relative to the gas cost."""
     least = limits.min_net_profit.get(opportunity.base_token, limits.min_net_profit_default)
     raised_bps = BPS + limits.tighten_bps_per_failure * view.activity.failures
     minimum = -(-least * raised_bps // BPS)
@@ -82,6 +82,7 @@ def net_profit(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> 
         opportunity.net_profit >= minimum and opportunity.net_profit * BPS >= scaled_relative,
         gross_profit=opportunity.gross_profit,
         gas_cost=opportunity.gas_cost,
+        loan_fee=opportunity.loan_fee,
         net_profit=opportunity.net_profit,
         min_net_profit=minimum,
         min_profit_to_gas_bps=limits.min_profit_to_gas_bps,
