@@ -20,9 +20,10 @@ from engine.chain.logs import decode
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
 from engine.search.costs import GasCosts
+from engine.search.joint_carry import net_value
 from engine.search.joint_finder import JointFinder
 from engine.search.joint_greedy import repeat_best
-from engine.search.joint_plan import JointPlanner, net_value
+from engine.search.joint_plan import JointPlanner
 from engine.search.joint_solver import JointSolver
 
 E18 = 10**18
@@ -203,6 +204,7 @@ def captured() -> Result:
             f"{pools:,} pools, cycles one after another, median": round(statistics.median(cycles), 6),
         }
         assert max(gaps) <= 1e-6
+        assert min(cycles) >= 0.995
     work = (
         f"part of the convex bound captured in exact integers before gas, {INSTANCES} instances a size, "
         "half of the pools concentrated, one V2 pool in 20 moved by about two per cent"

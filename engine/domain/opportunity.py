@@ -82,6 +82,35 @@ class Opportunity:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What opportunities before it in the same transaction have earned in one base token, sold for another.
+    Its amounts are the router's, as an opportunity's are; `gas_estimate` in gas units."""
+
+    hops: tuple[Hop, ...]
+    gas_estimate: int = 0
+
+    @property
+    def token_in(self) -> str:
+        return self.hops[0].token_in
+
+    @property
+    def token_out(self) -> str:
+        return self.hops[-1].token_out
+
+    @property
+    def amount_in(self) -> int:
+        return self.hops[0].amount_in
+
+    @property
+    def amount_out(self) -> int:
+        return self.hops[-1].amount_out
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        return tuple(hop.pool for hop in self.hops)
+
+
 class RefusalReason(StrEnum):
     """Why the risk chain, or the simulation after it, said no."""
 

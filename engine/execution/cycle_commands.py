@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import Pinned
 from engine.domain.market import PAYING_FIRST, Protocol
-from engine.domain.opportunity import Hop, Opportunity
+from engine.domain.opportunity import Conversion, Hop, Opportunity
 from engine.domain.pool_details import (
     ZERO_ADDRESS,
     BalancerV2StableDetails,
@@ -45,17 +45,18 @@ _EXACT_PAYEES = _V4 | _BALANCER_V3
 
 
 def cycle_commands(
-    opportunity: Opportunity, pinned: Pinned, lender: Lender | None = None
+    part: Opportunity | Conversion, pinned: Pinned, lender: Lender | None = None
 ) -> tuple[list[Command], tuple[str, ...]]:
-    """The commands of a cycle, and the tokens besides the base that the router holds in between.
+    """The commands of a cycle or conversion, and the tokens that the router holds in between besides the one
+    it sells first.
 
     Raises ExecutionError when the router cannot execute a hop, or no hop pays first and there is no lender.
     """
-    hops, base = opportunity.hops, opportunity.base_token
-    if needs_loan(opportunity):
-        if lender is None:
-            raise ExecutionError("no pool of the cycle pays before it is paid, and there is no lender")
-        return _borrowed(opportunity, pinned, lender)
+    hops, base = part.hops, part.hops[0].token_in
+    if needs_loan(part):
+        if lender is None or isinstance(part, Conversion):
+            raise ExecutionError("no pool of it pays before it is paid, and there is no lender")
+        return _borrowed(part, pinned, lender)
     leading = max(index for index, hop in enumerate(hops) if hop.protocol in PAYING_FIRST)
     behind = hops[leading + 1 :]
     first, used = _first(hops[: leading + 1], behind, base, pinned)

@@ -1,4 +1,4 @@
-"""From an opportunity to the router's calldata, and back to commands.
+"""From opportunities to the router's calldata, and back to commands.
 
 Header `[version << 4 | flags : 1][pin:4][minProfit:14]`, extras where the flags announce them, and the
 commands of one or several cycles. The last hop that can pay before it is paid comes first; the hops behind it
@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import Pinned
-from engine.domain.opportunity import Hop, Opportunity
+from engine.domain.opportunity import Conversion, Hop, Opportunity
 from engine.execution.commands import (
     Command,
     Hold,
@@ -44,6 +44,36 @@ class Validity:
     deadline: int
     block: int | None = None
     parent_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Opportunities of any base tokens in their order, what of their profits is sold on after them, and the
+    base token whose growth the router looks at."""
+
+    opportunities: Sequence[Opportunity]
+    base_token: str
+    conversions: Sequence[Conversion] = ()
+
+    def parts(self, ends_in_base: bool) -> list[Opportunity | Conversion]:
+        """All in the order of execution; `ends_in_base` asks that the last one sells the base token first.
+
+        Raises ExecutionError where there is none, or none may come last without changing others' amounts.
+        The pinned token's stream may end with anything.
+        """
+        if not self.opportunities:
+            raise ExecutionError("one or more cycles are needed")
+        parts: list[Opportunity | Conversion] = [*self.opportunities, *self.conversions]
+        if not ends_in_base:
+            return parts
+        after: set[str] = set()
+        for place in range(len(parts) - 1, -1, -1):
+            part = parts[place]
+            sells_base = isinstance(part, Opportunity) and part.base_token == self.base_token
+            if sells_base and after.isdisjoint(part.pools):
+                return [*parts[:place], *parts[place + 1 :], part]
+            after.update(part.pools)
+        raise ExecutionError(f"no cycle through {self.base_token} can come last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +130,33 @@ def encode_cycles(
     base = opportunities[0].base_token if opportunities else ""
     if not opportunities or any(each.base_token != base for each in opportunities):
         raise ExecutionError("one or more cycles of one base token are needed")
+    return encode_plan(Settled(opportunities, base), validity, min_profit, pinned, lender, bid)
+
+
+def encode_plan(
+    plan: Settled,
+    validity: Validity,
+    min_profit: int,
+    pinned: Pinned = UNKNOWN,
+    lender: Lender | None = None,
+    bid: int = 0,
+) -> bytes:
+    """Cycles of several base tokens and conversions of what they earn in one transaction, all or none.
+
+    The router asks for `min_profit` of the plan's base token, and lets no other token that passes through it
+    grow less. Raises as `encode_stream`.
+    """
+    base = plan.base_token
     if bid and base != pinned.wrapped_native:
         raise ExecutionError("a bid can be paid in the pinned wrapped native token only")
     explicit = base != pinned.wrapped_native
     guarded: dict[str, None] = {}
     segments = []
-    for opportunity in opportunities:
-        _require_cycle(opportunity)
-        commands, touched = cycle_commands(opportunity, pinned, lender)
-        guarded.update(dict.fromkeys(touched))
-        segments.append(_segment(commands, base if explicit else None))
+    for part in plan.parts(explicit):
+        token = _start(part)
+        commands, touched = cycle_commands(part, pinned, lender)
+        guarded.update(dict.fromkeys(each for each in (token, *touched) if each != base))
+        segments.append(_segment(commands, token if explicit or token != pinned.wrapped_native else None))
     several = len(segments) > 1
     extras = _extras(validity, bid, tuple(guarded))
     flags = explicit * _EXPLICIT_BASE | (validity.block is not None) * _EXACT_BLOCK
@@ -118,6 +165,20 @@ def encode_cycles(
         segments = [len(segment).to_bytes(2, "big") + segment for segment in segments]
     header = bytes([VERSION << 4 | flags]) + _pin(validity) + amount_bytes(min_profit, "minimum profit")
     return b"".join((header, extras, *segments))
+
+
+def _start(part: Opportunity | Conversion) -> str:
+    """The token a part sells first. Raises ExecutionError when its hops are not connected as they must be."""
+    if isinstance(part, Opportunity):
+        _require_cycle(part)
+        return part.base_token
+    if not part.hops:
+        raise ExecutionError("a conversion needs a hop")
+    for hop, following in pairwise(part.hops):
+        if hop.token_out != following.token_in:
+            raise ExecutionError(f"the hop after {hop.pool} does not sell what it bought")
+        _require_covered(hop, following)
+    return part.token_in
 
 
 def decode_stream(data: bytes) -> Stream:

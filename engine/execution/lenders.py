@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from engine.domain.market import PAYING_FIRST, Protocol
-from engine.domain.opportunity import Opportunity
+from engine.domain.opportunity import Conversion, Opportunity
 from engine.execution.commands import Kind
 
 BALANCER_V2 = frozenset({Protocol.BALANCER_V2_WEIGHTED, Protocol.BALANCER_V2_STABLE})
@@ -39,9 +39,9 @@ class Lender:
         return (amount * self.fee_bps + _BPS // 2) // _BPS
 
 
-def needs_loan(opportunity: Opportunity) -> bool:
-    """Does no hop of the cycle pay before it is paid?"""
-    return not any(hop.protocol in PAYING_FIRST for hop in opportunity.hops)
+def needs_loan(part: Opportunity | Conversion) -> bool:
+    """Does no hop of it pay before it is paid?"""
+    return not any(hop.protocol in PAYING_FIRST for hop in part.hops)
 
 
 def lends_for(lender: Lender, opportunity: Opportunity) -> bool:

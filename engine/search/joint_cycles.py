@@ -34,9 +34,39 @@ def peel_nb(flows, count, prices, bases, max_hops, least, cycles, amounts):
                 hops = _trace_nb(flows, base, hops, through, path)
         if not width >= least or hops == 0:
             return written
-        amounts[written] = _take_nb(flows, path, hops)
+        amounts[written] = _take_nb(flows, path, hops, np.inf)
         cycles[written, :hops] = path[:hops]
         cycles[written, hops:] = -1
+        written += 1
+    return written
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def peel_paths_nb(flows, count, prices, source, targets, supply, max_hops, least, paths, amounts):
+    """Paths from the token `source` to any of `targets` i32[b] out of the first `count` flows, which are used
+    up; together they sell no more than `supply` of it.
+
+    Writes `paths` and `amounts` as `peel_nb` writes cycles; returns how many.
+    """
+    tokens = len(prices)
+    widest = np.zeros((max_hops + 1, tokens))
+    through = np.full((max_hops + 1, tokens), -1, np.int32)
+    path = np.empty(MAX_CYCLE_HOPS, np.int32)
+    written = 0
+    while written < len(paths) and prices[source] * supply >= least:
+        _widest_nb(flows, count, prices, source, max_hops, widest, through)
+        width, hops, end = 0.0, 0, -1
+        for t in targets:
+            for hop in range(1, max_hops + 1):
+                if widest[hop, t] > width * 1.25:
+                    width, hops, end = widest[hop, t], hop, t
+        if not width >= least or end < 0:
+            return written
+        hops = _trace_nb(flows, end, hops, through, path)
+        amounts[written] = _take_nb(flows, path, hops, supply)
+        supply -= amounts[written]
+        paths[written, :hops] = path[:hops]
+        paths[written, hops:] = -1
         written += 1
     return written
 
@@ -82,9 +112,10 @@ def _trace_nb(flows, base, hops, through, path):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _take_nb(flows, path, hops):
-    """Take the most that goes round out of the flows, each in proportion; returns what is sold first."""
-    most, rate = np.inf, 1.0
+def _take_nb(flows, path, hops, most):
+    """Take the most that goes through, and no more than `most`, out of the flows, each in proportion; returns
+    what is sold first."""
+    rate = 1.0
     for hop in range(hops):
         k = path[hop]
         most = min(most, flows.paid[k] / rate)

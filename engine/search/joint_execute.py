@@ -116,3 +116,16 @@ def execute_nb(
         if bought > sold and to_float(bought - sold) >= least[n]:
             apply_cycle_nb(pools, edges, hops, amounts[n], moved)
             done[n] = 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def sell_along_nb(
+    pools: PoolArrays,
+    edges: NDArray[np.int32],
+    position: int,
+    amount: NDArray[np.uint64],
+    amounts: NDArray[np.uint64],
+) -> bool:
+    """What selling `amount` u64[1, 4] at hop `position` of a path of directed edges i32[n] moves, into
+    `amounts` u64[n + 1, 4] as `evaluate_nb` writes them; False when a pool refuses. Moves nothing."""
+    return evaluate_nb(pools, edges, len(edges), position, _limbs_nb(amount, 0), amounts)

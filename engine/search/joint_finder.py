@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from engine.domain.events import OptimumBounded
 from engine.domain.market import BlockRef
-from engine.domain.opportunity import Hop, Opportunity
+from engine.domain.opportunity import Conversion, Hop, Opportunity
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.disjoint import choose_disjoint
 from engine.search.finder import Finder
+from engine.search.joint_carry import Cost, Planned, PlannedCycle, net_value, value_of
 from engine.search.joint_greedy import repeat_best
-from engine.search.joint_plan import Cost, JointPlan, JointPlanner, PlannedCycle, net_value
+from engine.search.joint_plan import JointPlan, JointPlanner, in_order
 from engine.search.joint_solver import JointBound, JointSolver
 from engine.search.strategy import Found
 
@@ -26,9 +28,11 @@ from engine.search.strategy import Found
 class JointOutcome:
     """What a block held, in wei of the native coin, and what of it a plan earns.
 
-    `bound` and its certificate are before gas; `captured` is the part of it that `plan` earns before gas.
-    `plan` are cycles to be carried out in this order, in one transaction where the router takes several;
-    `net_wei` is what they earn after the gas of their swaps.
+    `bound` and its certificate are before gas; `captured` is the part of it that plan and conversions earn
+    before gas. `plan` are cycles to be carried out in this order, `conversions` sell what they earned in some
+    base tokens for others, after all of them (`encode_plan` takes both in one transaction). The cycles stand
+    for themselves: without the conversions they earn what they say, too. `net_wei` is what all earn after
+    the gas of their swaps.
     """
 
     block: BlockRef
@@ -37,6 +41,19 @@ class JointOutcome:
     plan: tuple[Opportunity, ...]
     net_wei: float
     elapsed_ms: float
+    conversions: tuple[Conversion, ...] = ()
+
+    @property
+    def earned(self) -> dict[str, int]:
+        """What cycles and conversions leave of each base token, base units; first the one most start from."""
+        gains: Counter[str] = Counter()
+        starts = Counter(one.base_token for one in self.plan)
+        for one in self.plan:
+            gains[one.base_token] += one.gross_profit
+        for conversion in self.conversions:
+            gains[conversion.token_in] -= conversion.amount_in
+            gains[conversion.token_out] += conversion.amount_out
+        return dict(sorted(gains.items(), key=lambda gain: -starts[gain[0]]))
 
 
 class JointFinder:
@@ -103,12 +120,15 @@ class JointFinder:
             return float(costs.cost_wei(units, len(path)) - costs.cost_wei(0, 0))
 
         plan = planner.plan(market.arrays, cost)
-        cycles = self._best_plan(planner, plan, (block, costs), cost, deadline)
+        best = self._best_plan(planner, plan, (block, costs), cost, deadline)
+        cycles, conversions = in_order(market.arrays, planner.solver.values, best, cost)
+        planned: list[Planned] = [*cycles, *conversions]
         elapsed_ms = (time.perf_counter() - started) * 1e3
-        value = sum(cycle.value for cycle in cycles)
-        captured = value / plan.bound.bound if plan.bound.bound > 0.0 else 1.0
+        captured = value_of(planned) / plan.bound.bound if plan.bound.bound > 0.0 else 1.0
         made = tuple(opportunity_of(market, block, cycle, costs) for cycle in cycles)
-        return JointOutcome(block, plan.bound, captured, made, net_value(cycles), elapsed_ms)
+        paths = [hops_of(market, one) for one in conversions]
+        sold = tuple(Conversion(hops, sum(costs.gas_of(hop.protocol) for hop in hops)) for hops in paths)
+        return JointOutcome(block, plan.bound, captured, made, net_value(planned), elapsed_ms, sold)
 
     def _best_plan(
         self,
@@ -117,13 +137,13 @@ class JointFinder:
         terms: tuple[BlockRef, GasCosts],
         cost: Cost,
         deadline: float | None,
-    ) -> list[PlannedCycle]:
+    ) -> list[Planned]:
         """The best of the pruned optimum, completed, and of the repeated best cycle, sized jointly."""
         arguments = (self.market, self.base_tokens, self.max_hops, *terms)
         if plan.bound.bound <= 0.0:
             return list(plan.cycles)
-        completed = [*plan.cycles, *repeat_best(*arguments, plan.cycles, deadline)]
-        greedy = repeat_best(*arguments, deadline=deadline)
+        completed = [*plan.planned, *repeat_best(*arguments, plan.planned, deadline)]
+        greedy: list[Planned] = [*repeat_best(*arguments, deadline=deadline)]
         resized = planner.replan(self.market.arrays, greedy, cost)
         return max((completed, greedy, resized), key=net_value)
 
@@ -172,8 +192,16 @@ def _fact(outcome: JointOutcome) -> OptimumBounded:
 
 def opportunity_of(market: Market, block: BlockRef, cycle: PlannedCycle, costs: GasCosts) -> Opportunity:
     """A planned cycle as the rest of the engine knows it: exact on the state the cycles before it left."""
+    hops = hops_of(market, cycle)
+    units = costs.gas_units(hop.protocol for hop in hops)
+    base = hops[0].token_in
+    return Opportunity(block, base, hops, units, costs.cost(base, units, len(hops)))
+
+
+def hops_of(market: Market, planned: Planned) -> tuple[Hop, ...]:
+    """The swaps of a planned cycle or conversion."""
     hops = []
-    for place, edge in enumerate(cycle.edges):
+    for place, edge in enumerate(planned.edges):
         record = market.pools[edge >> 1]
         token_in, token_out = market.token_in(edge), market.token_in(edge ^ 1)
         hops.append(
@@ -183,14 +211,12 @@ def opportunity_of(market: Market, block: BlockRef, cycle: PlannedCycle, costs: 
                 venue=record.venue,
                 token_in=token_in,
                 token_out=token_out,
-                amount_in=cycle.amounts[place],
-                amount_out=cycle.amounts[place + 1],
+                amount_in=planned.amounts[place],
+                amount_out=planned.amounts[place + 1],
                 fee_pips=record.fee_pips,
                 details=record.details,
                 coin_in=record.tokens.index(token_in),
                 coin_out=record.tokens.index(token_out),
             )
         )
-    units = costs.gas_units(hop.protocol for hop in hops)
-    base = hops[0].token_in
-    return Opportunity(block, base, tuple(hops), units, costs.cost(base, units, len(hops)))
+    return tuple(hops)

@@ -16,8 +16,8 @@ from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.finder import Finder
+from engine.search.joint_carry import Planned, PlannedCycle
 from engine.search.joint_execute import apply_cycle_nb, private_state
-from engine.search.joint_plan import PlannedCycle
 
 _MAX_CYCLES = 1_000
 _FIRST_LOOK, _NEXT_LOOK = 64, 16
@@ -74,7 +74,7 @@ def repeat_best(
     max_hops: int,
     block: BlockRef,
     costs: GasCosts,
-    after: Iterable[PlannedCycle] = (),
+    after: Iterable[Planned] = (),
     deadline: float | None = None,
 ) -> list[PlannedCycle]:
     """Cycles, best net profit first, each on the state the ones before it left, until none adds a ten

@@ -82,10 +82,7 @@ class RouterBench:
             self.send(token, "approve(address,uint256)", self.callee, 2**256 - 1)
         self.pools: dict[str, PoolRecord] = {}
         self._create_pools()
-        self.router = self.deploy(
-            forge_artifact("ArbitrageRouter").bytecode
-            + encode(["address"] * 6, [operator, self.owner, *[ZERO_ADDRESS] * 4])
-        )
+        self.router = self.deploy_router()
 
     def _create_pools(self) -> None:
         pair_code = npm_artifact(
@@ -99,6 +96,7 @@ class RouterBench:
                 "UniswapV3Factory",
             ).bytecode
         )
+        self.pair_factory: str = factories[0]
         self._v2("v2x", factories[0], self.base, self.a, 5_000, 10_000)
         self._v2("v2y", factories[1], self.base, self.a, 5_000, 10_300)
         self._v2("v2b", factories[0], self.base, self.b, 5_000, 14_000)
@@ -106,6 +104,10 @@ class RouterBench:
         self._v3("v3y", v3, self.base, self.a, 500, 2.11)
         self._v3("v3ab", v3, self.a, self.b, 500, 1.5)
         self._v3("v3b", v3, self.base, self.b, 3000, 3.05)
+
+    def v2(self, name: str, token0: str, token1: str, *whole: int) -> None:
+        """One more pair, of whole tokens."""
+        self._v2(name, self.pair_factory, token0, token1, *whole)
 
     def _v2(self, name: str, factory: str, token0: str, token1: str, *whole: int) -> None:
         self.send(factory, "createPair(address,address)", token0, token1)
@@ -132,6 +134,10 @@ class RouterBench:
         self.ranges: dict[str, list[tuple[int, int]]] = getattr(self, "ranges", {})
         self.pools[name] = record
         self.market.add_pool(record)
+
+    def deploy_router(self, wrapped_native: str = ZERO_ADDRESS) -> str:
+        parties = [self.operator, self.owner, wrapped_native, *[ZERO_ADDRESS] * 3]
+        return self.deploy(forge_artifact("ArbitrageRouter").bytecode + encode(["address"] * 6, parties))
 
     def deploy(self, code: bytes) -> str:
         return self.transact({"data": "0x" + code.hex()})["contractAddress"]

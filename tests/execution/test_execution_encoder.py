@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import Pinned
 from engine.domain.market import ZERO_ADDRESS, BlockRef, Protocol
-from engine.domain.opportunity import Hop, Opportunity
+from engine.domain.opportunity import Conversion, Hop, Opportunity
 from engine.domain.pool_details import (
     BalancerV2WeightedDetails,
     BalancerV3WeightedDetails,
@@ -36,9 +36,11 @@ from engine.execution.commands import (
 )
 from engine.execution.encoder import (
     MAX_PIN,
+    Settled,
     Validity,
     decode_stream,
     encode_cycles,
+    encode_plan,
     encode_stream,
 )
 from engine.execution.lenders import Lender, lends_for
@@ -332,3 +334,29 @@ def test_what_is_no_cycle_is_refused():
         encode_cycles([], Validity(1), 0)
     with pytest.raises(ExecutionError):
         encode_cycles([good, replace(good, base_token=tokens[1])], Validity(1), 0)
+
+
+def test_a_plan_of_several_base_tokens_is_guarded_and_ends_with_the_one_that_is_looked_at() -> None:
+    pools = ["0x" + pair * 20 for pair in ("aa", "bb", "cc", "dd", "ee")]
+    kinds = [Protocol.UNISWAP_V2, Protocol.UNISWAP_V3]
+    main = cycle([USDC, WBTC], pools[:2], kinds, [10, 11, 12])
+    other = cycle([WETH, WBTC], pools[2:4], kinds, [20, 21, 25])
+    sold = Conversion((hop(Protocol.UNISWAP_V2, WETH, USDC, 5, 6, pool=pools[4]),))
+    validity = Validity(7)
+    explicit = decode_stream(encode_plan(Settled([main, other], USDC, [sold]), validity, 8, PINNED))
+    assert explicit.base_token == USDC
+    assert explicit.guarded == (WETH,)
+    shapes = [[getattr(one, "pool", None) for one in commands] for commands in explicit.cycles]
+    assert shapes == [[pools[3], pools[2]], [pools[4]], [pools[1], pools[0]]]
+    pinned = decode_stream(encode_plan(Settled([main, other], WETH, [sold]), validity, 8, PINNED))
+    assert pinned.base_token is None
+    assert pinned.guarded == (USDC,)
+    assert len(pinned.cycles) == 3
+    # The only cycle through the base token shares a pool with what comes after it.
+    shared = Conversion((hop(Protocol.UNISWAP_V2, WETH, USDC, 5, 6, pool=pools[0]),))
+    for plan in (Settled([main, other], USDC, [shared]), Settled([], USDC), Settled([other], USDC, [sold])):
+        with pytest.raises(ExecutionError):
+            encode_plan(plan, validity, 8, PINNED)
+    for hops in ((), (*sold.hops, *sold.hops)):
+        with pytest.raises(ExecutionError):
+            encode_plan(Settled([main], WETH, [Conversion(hops)]), validity, 8, PINNED)

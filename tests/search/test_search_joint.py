@@ -15,8 +15,9 @@ from engine.amm.quote import quote_exact_in, quote_exact_out
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.finder import Finder
+from engine.search.joint_carry import net_value, sold_first, touched_rows
 from engine.search.joint_greedy import repeat_best
-from engine.search.joint_plan import JointPlan, JointPlanner, net_value, touched_rows
+from engine.search.joint_plan import JointPlan, JointPlanner
 from engine.search.joint_solver import JointSolver
 
 GAP = 1e-6
@@ -86,7 +87,18 @@ def test_cycles_are_exact_when_carried_out_one_after_another(market: Market) -> 
         hops = len(cycle.edges)
         for hop, edge in enumerate(cycle.edges):
             swap_plainly(state, edge, cycle.amounts[hop], cycle.amounts[hop + 1], hop == hops - 1)
-    assert plan.value == pytest.approx(sum(cycle.profit for cycle in plan.cycles))
+    earned = {t: 0 for t in (0, 1)}
+    for cycle in plan.cycles:
+        earned[sold_first(state, cycle.edges)] += cycle.profit
+    # What conversions sell is what cycles earned, and nothing else is needed.
+    for one in plan.conversions:
+        for hop, edge in enumerate(one.edges):
+            swap_plainly(state, edge, one.amounts[hop], one.amounts[hop + 1], hop == len(one.edges) - 1)
+        earned[sold_first(state, one.edges)] -= one.amounts[0]
+        earned[sold_first(state, (one.edges[-1] ^ 1,))] += one.amounts[-1]
+        assert one.value > 0
+    assert all(amount >= 0 for amount in earned.values())
+    assert plan.value == pytest.approx(sum(earned.values()))
     assert plan.captured <= 1 + 1e-9
 
 
@@ -183,9 +195,9 @@ def test_gas_prunes_what_does_not_pay_for_itself() -> None:
     unpruned = sum(cycle.value - 2e-4 * E18 * len(cycle.edges) for cycle in free.cycles)
     assert dear.net_value > max(unpruned, 0.0)
     assert dear.bound.bound == pytest.approx(free.bound.bound, rel=1e-6)
-    again = planner.replan(market.arrays, dear.cycles, lambda path: 2e-4 * E18 * len(path))
+    again = planner.replan(market.arrays, dear.planned, lambda path: 2e-4 * E18 * len(path))
     assert net_value(again) >= dear.net_value
-    assert set(touched_rows(again)) <= set(touched_rows(dear.cycles))
+    assert set(touched_rows(again)) <= set(touched_rows(dear.planned))
 
 
 def hostile_markets() -> dict[str, MarketMaker]:

@@ -56,6 +56,12 @@ def test_the_plan_is_exact_in_its_order_and_beats_repeating_the_best(seed: int) 
             edge = 2 * market.pool_row[hop.pool] + (0 if hop.zero_for_one else 1)
             swap_plainly(state, edge, hop.amount_in, hop.amount_out, place == len(one.hops) - 1)
         gross += one.gross_profit
+    for sold in outcome.conversions:
+        for place, hop in enumerate(sold.hops):
+            edge = 2 * market.pool_row[hop.pool] + (0 if hop.zero_for_one else 1)
+            swap_plainly(state, edge, hop.amount_in, hop.amount_out, place == len(sold.hops) - 1)
+        gross += sold.amount_out - sold.amount_in
+    assert gross == sum(outcome.earned.values())
     assert outcome.captured == pytest.approx(gross / outcome.bound.bound)
     assert 0.0 < outcome.captured <= 1.0
     best = max(Finder(market, BASES).find(None, BLOCK, costs(5)), key=lambda one: one.net_profit)
