@@ -15,6 +15,8 @@ from scripts._fields import address, boolean, hash_or_zero, integer
 from scripts._sources import FeedListing, read_feed
 
 _PROTOCOL_BYTES = 32
+# What the router knows besides its people, in its constructor's order.
+PINNED = ("wrapped_native", "pool_manager", "balancer_vault", "balancer_vault_v3")
 _BY_CREATE2 = (Protocol.UNISWAP_V2, Protocol.UNISWAP_V3)
 
 
@@ -47,11 +49,12 @@ class VenueListing:
 
 @dataclass(frozen=True, slots=True)
 class ChainListing:
-    """What a chain's table says should be registered."""
+    """What a chain's table says should be registered, and which contracts the router should pin."""
 
     chain_id: int
     venues: list[VenueListing]
     feeds: list[FeedListing]
+    pinned: dict[str, str]
 
 
 def protocol_word(protocol: str) -> bytes:
@@ -98,6 +101,7 @@ def read_table(path: Path) -> ChainListing:
         raw["chain_id"],
         _read_list(path, raw.get("venues", []), "venue", _venue),
         _read_list(path, raw.get("feeds", []), "feed", feed),
+        {name: address(raw, name) for name in PINNED if name in raw},
     )
 
 

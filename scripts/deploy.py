@@ -14,7 +14,7 @@ from ape.cli import ConnectedProviderCommand
 from engine.domain.errors import ConfigError
 from engine.domain.market import ZERO_ADDRESS
 from scripts._chain import Deployer, choose_account, connected_chain_id, development_address
-from scripts._listings import read_feeds, read_table, read_venues
+from scripts._listings import PINNED, read_feeds, read_table, read_venues
 from scripts._manifests import Manifests
 from scripts._options import account_option, address_option, duration_option, one_sentence, out_option
 from scripts._registries import feed_calls, router_calls, venue_calls
@@ -24,8 +24,6 @@ from scripts._sources import deploy_sources
 
 # Who is who on a development chain, by development account.
 _DEVELOPERS = {"admin": 1, "upgrader": 2, "curator": 3, "guardian": 4, "operator": 5, "vault": 6}
-# What the router knows besides them, in its constructor's order.
-_PINNED = ("wrapped_native", "pool_manager", "balancer_vault", "balancer_vault_v3")
 _TWO_DAYS = 48 * 3600
 _HALF_DAY = 12 * 3600
 
@@ -38,10 +36,10 @@ _HALF_DAY = 12 * 3600
 @address_option("--guardian", help="Stops, disables and removes, at once; cannot add or take back.")
 @address_option("--operator", help="Only sender of the router's streams: the engine's key.")
 @address_option("--vault", help="Only place profits can be moved to [default: the operator].")
-@address_option("--wrapped-native", help="The router's pinned base token, e.g. WETH.")
-@address_option("--pool-manager", help="Uniswap V4's PoolManager.")
-@address_option("--balancer-vault", help="Balancer V2's vault.")
-@address_option("--balancer-vault-v3", help="Balancer V3's vault.")
+@address_option("--wrapped-native", help="The router's pinned base token, e.g. WETH [default: the table's].")
+@address_option("--pool-manager", help="Uniswap V4's PoolManager [default: the table's].")
+@address_option("--balancer-vault", help="Balancer V2's vault [default: the table's].")
+@address_option("--balancer-vault-v3", help="Balancer V3's vault [default: the table's].")
 @duration_option("--admin-delay", _TWO_DAYS, help="Between the administrator's announcing and doing.")
 @duration_option("--upgrade-delay", _TWO_DAYS, help="Between the upgrader's announcing and doing.")
 @duration_option("--curator-delay", _HALF_DAY, help="Between the curator's announcing and doing.")
@@ -66,10 +64,12 @@ def cli(alias, venues, feeds, table, out, salt, replace, **given):
     chain_id = connected_chain_id()
     wanted_venues = read_venues(venues) if venues else []
     wanted_feeds = read_feeds(feeds) if feeds else []
+    known: dict[str, str] = {}
     if table is not None:
         listing = read_table(table)
         if listing.chain_id != chain_id:
             raise ConfigError(f"{table} is of chain {listing.chain_id}, but the node serves {chain_id}")
+        known = listing.pinned
         wanted_venues, wanted_feeds = [*wanted_venues, *listing.venues], [*wanted_feeds, *listing.feeds]
     manifests = Manifests(out / str(chain_id), chain_id)
     manifests.prepare()
@@ -80,7 +80,7 @@ def cli(alias, venues, feeds, table, out, salt, replace, **given):
     manager = deployer.contract("AccessManager", account.address)
     dex_registry = deployer.proxied("DexRegistry", manager.address)
     feed_registry = deployer.proxied("PriceFeedRegistry", manager.address)
-    pinned = (given[name] or ZERO_ADDRESS for name in _PINNED)
+    pinned = (given[name] or known.get(name, ZERO_ADDRESS) for name in PINNED)
     router = deployer.contract("ArbitrageRouter", people["operator"], people["vault"], *pinned)
 
     calls = [*router_calls(dex_registry, router.address), *venue_calls(dex_registry, wanted_venues)]

@@ -17,6 +17,7 @@ from engine.app.toolchain import foundry_tool, project_root
 from engine.domain.errors import DeploymentError
 from engine.domain.execution import Pinned
 from engine.domain.market import Venue
+from engine.domain.ports import Node
 
 _TIMEOUT_S = 180.0
 _DELAY = "1s"
@@ -56,6 +57,15 @@ class RegisteredFeed:
         for name in ("sources", "cross_checks"):
             entry[name] = [{"kind": "deployed", "address": one} for one in entry[name]]
         return entry
+
+
+async def present(node: Node, pinned: Pinned) -> Pinned:
+    """Those of `pinned` that are contracts on the node's chain now: none is pinned before it is there."""
+    found = {}
+    for name, address in asdict(pinned).items():
+        code = address and await node.request("eth_getCode", [address, "latest"])
+        found[name] = address if code not in (None, "0x") else None
+    return Pinned(**found)
 
 
 async def deploy(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eth_utils import keccak
 
-from engine.app.deploy import FeedListing, RegisteredFeed, deploy
+from engine.app.deploy import NONE_PINNED, FeedListing, RegisteredFeed, deploy, present
+from engine.app.session import router_pinned
 from engine.app.settings import Settings
 from engine.app.simulate.chain_table import load_chain_table
 from engine.app.world.node import AnvilOptions, AnvilProcess
@@ -33,25 +34,27 @@ _SALT = "0x" + keccak(text="roundtrip fork").hex()
 
 @dataclass(frozen=True, slots=True)
 class Universe:
-    """What is to be registered on the fork."""
+    """What is to be registered on the fork, and what its router is to know."""
 
     venues: tuple[Venue, ...]
     feeds: tuple[FeedListing | RegisteredFeed, ...]
+    pinned: Pinned = NONE_PINNED
 
 
 async def read_universe(settings: Settings) -> Universe:
-    """Venues and feeds of the forked chain: from our registries there if they are deployed, else from the
-    repository's table of that chain. Raises ConfigError when there is neither."""
+    """Venues, feeds and pinned contracts of the forked chain: from our contracts there if they are deployed,
+    else from the repository's table of that chain. Raises ConfigError when there is neither."""
     async with connect(settings.chain.rpc_url[0], timeout_s=settings.chain.timeout_s) as node:
         try:
             manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
         except DeploymentError:
             table = load_chain_table(settings.chain.chain_id)
-            return Universe(table.venues, table.feeds)
+            return Universe(table.venues, table.feeds, table.pinned)
         deployment = await check(node, manifests)
         block = await node.request("eth_getBlockByNumber", ["latest", False])
         registry = await read_registry(node, deployment.dex_registry, block["hash"])
-        return Universe(registry.venues, await _feeds(node, deployment.price_feed_registry))
+        feeds = await _feeds(node, deployment.price_feed_registry)
+        return Universe(registry.venues, feeds, await router_pinned(node, deployment.router))
 
 
 async def _feeds(node: Node, registry: str) -> tuple[RegisteredFeed, ...]:
@@ -81,13 +84,15 @@ async def mine_on_timer(node: Node) -> None:
 
 
 async def deploy_on_fork(
-    anvil: AnvilProcess, universe: Universe, directory: Path, pinned: Pinned
+    anvil: AnvilProcess, universe: Universe, directory: Path, wrapped_native: str
 ) -> LocalSigner:
-    """Deploy our contracts for a fresh operator with play money; returns its signer."""
+    """Deploy our contracts for a fresh operator with play money; returns its signer. The router knows
+    `wrapped_native` and what else of the universe's contracts is on the chain."""
     operator = signer_of_key(keccak(text="roundtrip fork operator"))
     vault = signer_of_key(keccak(text="roundtrip fork vault"))
     async with connect(anvil.http_url) as node:
         await node.request("anvil_setBalance", [operator.address, hex(_FUNDS_WEI)])
+        pinned = await present(node, replace(universe.pinned, wrapped_native=wrapped_native))
     await deploy(
         anvil.http_url,
         directory,

@@ -41,7 +41,6 @@ from engine.domain.events import (
     PoolQuarantined,
     VenueHalted,
 )
-from engine.domain.execution import Pinned
 from engine.storage.pool_cache import PoolCache, cache_path
 from engine.telemetry.telemetry import Telemetry
 
@@ -130,9 +129,8 @@ async def _run_fork(run: Run) -> None:
         start_fork(run.settings) as anvil,
     ):
         run.logger.info("fork_started", url=anvil.http_url)
-        operator = await deploy_on_fork(
-            anvil, universe, Path(scratch), Pinned(run.settings.market.wrapped_native)
-        )
+        native = run.settings.market.wrapped_native
+        operator = await deploy_on_fork(anvil, universe, Path(scratch), native)
         chain = run.settings.chain.model_copy(update={"rpc_url": [anvil.ws_url]})
         deployments = run.settings.deployments.model_copy(update={"directory": Path(scratch)})
         storage = run.settings.storage.model_copy(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import ConfigError
-from scripts._listings import read_feeds, read_table, read_venues
+from scripts._listings import PINNED, read_feeds, read_table, read_venues
 from scripts._sources import USD, Source
 
 VENUE = {
@@ -195,6 +195,8 @@ def toml(value: object) -> str:
 )
 def test_the_repositorys_tables_are_readable(path: Path):
     listing = read_table(path)
+    assert set(listing.pinned) == set(PINNED)
+    assert len(set(listing.pinned.values())) == len(PINNED)
     assert listing.venues
     assert len({venue.name for venue in listing.venues}) == len(listing.venues)
     assert len({venue.factory for venue in listing.venues}) == len(listing.venues)

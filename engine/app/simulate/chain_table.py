@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.app.deploy import FeedListing
+from engine.app.deploy import NONE_PINNED, FeedListing
 from engine.app.toolchain import project_root
 from engine.domain.errors import ConfigError
-from engine.domain.market import Protocol, Token, Venue
+from engine.domain.execution import Pinned
+from engine.domain.market import ZERO_HASH, Protocol, Token, Venue
 
 # UniswapV3Pool's storage: slot0, two fee growths, protocol fees, liquidity, then `ticks` and `tickBitmap`.
 UNISWAP_V3_TICKS_SLOT = 5
+_BY_CREATE2 = (Protocol.UNISWAP_V2, Protocol.UNISWAP_V3)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}\Z")
 
@@ -24,7 +26,8 @@ _HASH = re.compile(r"0x[0-9a-fA-F]{64}\Z")
 class ChainTable:
     """`bases` may start and end cycles, most preferred first. `first_blocks` maps a venue's name to the
     block its factory was deployed in, `ticks_slots` a V3 venue's to the storage slot of its pools' `ticks`
-    mapping (the tick bitmap is in the slot after it, the liquidity in the one before)."""
+    mapping (the tick bitmap is in the slot after it, the liquidity in the one before). `pinned` is what a
+    router of ours knows there."""
 
     chain_id: int
     wrapped_native: str
@@ -33,6 +36,7 @@ class ChainTable:
     first_blocks: dict[str, int]
     ticks_slots: dict[str, int]
     feeds: tuple[FeedListing, ...] = ()
+    pinned: Pinned = NONE_PINNED
 
     def ticks_slot(self, venue: str) -> int:
         """The slot of `ticks` in a V3 venue's pools; Uniswap's for a venue that is not in the table."""
@@ -93,12 +97,18 @@ def _read(path: Path) -> ChainTable:
             venues=tuple(_venue(row) for row in rows),
             first_blocks={row["name"]: int(row.get("first_block", 0)) for row in rows},
             feeds=tuple(_feed(row) for row in raw.get("feeds", [])),
+            pinned=_pinned(raw),
             ticks_slots={row["name"]: int(row.get("ticks_slot", UNISWAP_V3_TICKS_SLOT)) for row in rows},
         )
     except KeyError as error:
         raise ConfigError(f"chain table {path} lacks {error.args[0]}: add it") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"chain table {path} is malformed: {error}") from None
+
+
+def _pinned(raw: dict[str, Any]) -> Pinned:
+    names = [field.name for field in fields(Pinned)]
+    return Pinned(**{name: _hex(raw[name], _ADDRESS) for name in names if name in raw})
 
 
 def _venue(row: dict[str, Any]) -> Venue:
@@ -111,7 +121,8 @@ def _venue(row: dict[str, Any]) -> Venue:
         protocol=protocol,
         factory=factory,
         deployer=_hex(row.get("deployer", factory), _ADDRESS),
-        init_code_hash=_hex(row["init_code_hash"], _HASH),
+        # Only families whose pools are proven by CREATE2 have one.
+        init_code_hash=_hex(row["init_code_hash"] if protocol in _BY_CREATE2 else ZERO_HASH, _HASH),
         pool_code_hash=None if code_hash is None else _hex(code_hash, _HASH),
         fee_pips=fee_pips,
     )

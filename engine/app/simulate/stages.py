@@ -11,7 +11,7 @@ from typing import Any
 
 from eth_utils import keccak
 
-from engine.app.deploy import deploy
+from engine.app.deploy import deploy, present
 from engine.app.loading import load
 from engine.app.settings import Settings, build_settings
 from engine.app.simulate.acting import Stage, latest
@@ -26,7 +26,6 @@ from engine.chain.deployments import check, read_manifests
 from engine.chain.keys import signer_of_key
 from engine.chain.rpc import RpcNode
 from engine.domain.errors import MarketError
-from engine.domain.execution import Pinned
 from engine.domain.pool_state import Bootstrap
 from engine.market.market import Market
 
@@ -89,7 +88,7 @@ async def prepare(
     # The deployment's blocks share one timestamp, so that the searcher's is still to come.
     await node.request("anvil_setBlockTimestampInterval", [0])
     manifests = folder / "deployments"
-    pinned = Pinned(table.wrapped_native)
+    pinned = await present(node, table.pinned)
     await deploy(url, manifests, operator=signer.address, vault=vault, venues=table.venues, pinned=pinned)
     deployment = await check(node, read_manifests(manifests, moment.chain_id))
     await node.request("evm_setAutomine", [False])
