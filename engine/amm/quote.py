@@ -31,6 +31,7 @@ from engine.amm.layout import (
 from engine.amm.wide import limb0, limb1, limb2, limb3, make_u128, make_u256, to_u256
 
 _ZERO = np.uint64(0)
+_ONE = np.uint64(1)
 _last = threading.local()  # the arrays this thread quoted last, and how
 # Typed, so that numba does not compile each callee once per literal.
 _SELL, _BUY = np.bool_(True), np.bool_(False)
@@ -98,6 +99,29 @@ def store_u256_nb(value, out):
     out[0], out[1], out[2], out[3] = limb0(value), limb1(value), limb2(value), limb3(value)
 
 
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _pair_quotes_nb(pools, rows, zero_for_one, exact_in, amounts, statuses, results, first):
+    """The exact-in quotes of V2 pairs from place `first` on, up to the first place that is another matter,
+    which is returned: a loop small enough for its state to stay in registers."""
+    i, count, reserves = first, np.uint64(len(rows)), pools.reserves
+    while i < count:
+        row = np.uint64(rows[i])
+        if pools.kind[row] != KIND_V2 or not exact_in[i] or pools.rules[row] == FLOORED_FEE:
+            return i
+        side_in = _ZERO if zero_for_one[i] else _ONE
+        side_out = _ONE - side_in
+        status, amount_out = amount_out_nb(
+            make_u256(amounts[i, 0], amounts[i, 1], amounts[i, 2], amounts[i, 3]),
+            make_u128(reserves[row, side_in, 0], reserves[row, side_in, 1]),
+            make_u128(reserves[row, side_out, 0], reserves[row, side_out, 1]),
+            pools.fee_pips[row, side_in],
+        )
+        statuses[i] = status
+        store_u256_nb(amount_out, results[i])
+        i += _ONE
+    return i
+
+
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def quotes_nb(pools, rows, zero_for_one, exact_in, amounts, statuses, results):
     """Many quotes in one call, i-th on pool `rows[i]`.
@@ -105,14 +129,18 @@ def quotes_nb(pools, rows, zero_for_one, exact_in, amounts, statuses, results):
     rows i32[n], zero_for_one and exact_in bool[n], amounts u64[n, 4]; writes statuses i64[n], results
     u64[n, 4] (amount out when exact-in, amount in otherwise).
     """
-    for i in range(len(rows)):
-        amount = make_u256(amounts[i, 0], amounts[i, 1], amounts[i, 2], amounts[i, 3])
-        if exact_in[i]:
-            status, result = quote_in_nb(pools, rows[i], zero_for_one[i], amount)
-        else:
-            status, result = quote_out_nb(pools, rows[i], zero_for_one[i], amount)
-        statuses[i] = status
-        store_u256_nb(result, results[i])
+    i, count = _ZERO, np.uint64(len(rows))
+    while i < count:
+        i = _pair_quotes_nb(pools, rows, zero_for_one, exact_in, amounts, statuses, results, i)
+        if i < count:
+            amount = make_u256(amounts[i, 0], amounts[i, 1], amounts[i, 2], amounts[i, 3])
+            if exact_in[i]:
+                status, result = quote_in_nb(pools, rows[i], zero_for_one[i], amount)
+            else:
+                status, result = quote_out_nb(pools, rows[i], zero_for_one[i], amount)
+            statuses[i] = status
+            store_u256_nb(result, results[i])
+            i += _ONE
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)

@@ -5,11 +5,11 @@ that leaves of the numerator gives the rest the same way, and one comparison set
 is bounded, not assumed away, so the result is exact on every IEEE machine, with or without fused operations.
 
 Let t = n / d, U = 2**-48. Estimates of n must be within 7 U / 32 of n, inverses (made smaller by U) likewise
-of 1 / d, so a float quotient is below t and above t (1 - 1.5 U). A part is its floor, in units of 2**46 from
-2**49 on and in units of one below that:
+of 1 / d, so a float quotient is below t and above t (1 - 1.5 U). A part is its floor, the first in units of
+2**46, the last in units of one:
 
-- t < 2**49: the first part leaves less than (1 + 3) d, and the last less than 2 d.
-- t < 2**93: the first part leaves less than (2**46 + 0.75 * 2**46) d, and the last less than 2 d.
+- t < 2**93: the first part leaves less than (2**46 + 0.75 * 2**46) d, and the last, short of that by less
+  than 1 + 1.75 * 2**46 * 1.5 U < 1.7, less than 2 d.
 - Beyond, a part in units of 2**92 goes before these. It leaves less than 2**93 d.
 
 So the low limbs of the numerator are enough: 192 bits for a divisor below 2**127, 320 for one below 2**226.
@@ -50,10 +50,8 @@ _TOP_BIT = np.uint64(63)
 _BITS_34 = np.uint64(34)
 _BITS_46 = np.uint64(46)
 _BITS_92 = np.uint64(92)
-_SHIFT_MASK = np.uint64(63)  # tells LLVM that a shift stays within a limb
 _BELOW = 1.0 - 2.0**-48
 _BY_TWO_46, _BY_TWO_92 = 2.0**-46, 2.0**-92
-_SMALL = 2.0**49
 
 _mul_128_64_128 = multiplier(128, 64, 128)
 
@@ -99,16 +97,14 @@ def quotient_192_nb(numerator, divisor, est_quotient, est_inverse):
     `numerator` U192 (modulo 2**192), `divisor` U128 positive and narrow; `est_quotient` float64, the estimate
     of the whole numerator times `est_inverse`, below EST_MIDDLE.
     """
-    is_small = est_quotient < _SMALL
-    shift = (_ZERO if is_small else _BITS_46) & _SHIFT_MASK
-    first = np.uint64(est_quotient * (1.0 if is_small else _BY_TWO_46))
-    rest = numerator - (mul_128_64(divisor, first) << shift)
+    first = np.uint64(est_quotient * _BY_TWO_46)
+    rest = numerator - (mul_128_64(divisor, first) << _BITS_46)
     last = np.uint64(est_wide(rest) * est_inverse)
     left = to_u128(rest) - _mul_128_64_128(divisor, last)
     if left >= divisor:
         last += _ONE
         left = left - divisor
-    return (to_u128(first) << shift) + to_u128(last), left
+    return (to_u128(first) << _BITS_46) + to_u128(last), left
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
@@ -129,16 +125,14 @@ def _wide_quotient(multiply: Any, multiply_low: Any, to_divisor_width: Any) -> A
             numerator = numerator - (multiply(divisor, part) << _BITS_92)
             quotient = to_u128(part) << _BITS_92
             est_quotient = est_wide(numerator) * est_inverse
-        is_small = est_quotient < _SMALL
-        shift = (_ZERO if is_small else _BITS_46) & _SHIFT_MASK
-        first = np.uint64(est_quotient * (1.0 if is_small else _BY_TWO_46))
-        rest = numerator - (multiply(divisor, first) << shift)
+        first = np.uint64(est_quotient * _BY_TWO_46)
+        rest = numerator - (multiply(divisor, first) << _BITS_46)
         last = np.uint64(est_wide(rest) * est_inverse)
         left = to_divisor_width(rest) - multiply_low(divisor, last)
         if left >= divisor:
             last += _ONE
             left = left - divisor
-        return quotient + (to_u128(first) << shift) + to_u128(last), left
+        return quotient + (to_u128(first) << _BITS_46) + to_u128(last), left
 
     return quotient_nb
 
