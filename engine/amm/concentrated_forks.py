@@ -5,7 +5,8 @@
 - Algebra V1 (`AlgebraPool._calculateSwapAndLock`): V3, stopping at 256-tick rows. The first swap of a new
   timestamp is charged a fee recomputed from the volatility oracle, not the stored one: again an argument.
 - Algebra V2 and Integral (`SwapCalculation`): ticks are a linked list, so there are no stops between them.
-  The fee is the pool's last one, or what its plugin answers for the swap. Reserves are kept in uint128.
+  V2 recomputes its fee as V1 does; Integral's is the stored one, or what its plugin answers for the swap.
+  Reserves are kept in uint128.
 - Uniswap V4 (`Pool.swap`, `SwapMath`): V3 with a composed fee, which may be all of an exact input, and with
   deltas that must fit int128. `engine.amm.v4_fees` maps its signs and judges hooks.
 

@@ -52,9 +52,12 @@ def at_block(block_hash: str) -> dict[str, Any]:
     return {"blockHash": block_hash, "requireCanonical": True}
 
 
-def call(to: str, data: str, block_hash: str, gas: int | None = None) -> tuple[str, list[Any]]:
-    """An `eth_call` entry for `Node.batch`."""
+def call(
+    to: str, data: str, block_hash: str, gas: int | None = None, sender: str | None = None
+) -> tuple[str, list[Any]]:
+    """An `eth_call` entry for `Node.batch`; `sender` is who asks, where the contract answers only some."""
     transaction = {"to": to, "data": data} | ({"gas": hex(gas)} if gas else {})
+    transaction |= {"from": sender} if sender else {}
     return "eth_call", [transaction, at_block(block_hash)]
 
 

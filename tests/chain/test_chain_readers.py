@@ -78,7 +78,6 @@ CONCENTRATED = {
     "UniswapWorld": (Protocol.UNISWAP_V3, None),
     "PancakeWorld": (Protocol.UNISWAP_V3, None),
     "SlipstreamWorld": (Protocol.SLIPSTREAM, None),
-    "AlgebraWorld": (Protocol.ALGEBRA, AlgebraDetails(AlgebraVersion.V2)),
     "IntegralWorld": (Protocol.ALGEBRA, AlgebraDetails(AlgebraVersion.INTEGRAL)),
 }
 
@@ -100,13 +99,65 @@ async def test_concentrated_pools(node: LocalNode, name: str) -> None:
     state = await read(node, world, record)
     price, tick, liquidity = world.state(pool)
     fees = None if protocol is Protocol.UNISWAP_V3 else pool.fees
-    if name == "AlgebraWorld":
-        types = "uint160", "int24", "int24", "uint16"
-        stored = world.chain.call(pool.address, "globalState()", returns=types)[3]
-        fees = (stored, stored)
     assert state == V3PoolState(record, price, liquidity, tick, expected_ticks(pool), None, fees)
     assert liquidity > 0
     assert len(state.ticks) > 10
+
+
+async def test_algebra_v2_is_read_with_the_fee_of_the_block_to_trade_in(node: LocalNode) -> None:
+    """The fee read beforehand is what the pool stores, and so charged, once a swap has come at that time."""
+    import exact_worlds
+
+    rng = random.Random(7)
+    world = build_on(node, exact_worlds, exact_worlds.AlgebraWorld)
+    configuration = (9_000, 30_000, 360, 60_000, 59, 8_500, 100)
+    signature = "setDefaultFeeConfiguration((uint16,uint16,uint32,uint32,uint16,uint16,uint16))"
+    world.chain.call(world.factory, signature, configuration)
+    pool = world._pool(rng, Q96 * 9 // 10, "createPool(address,address)")
+    furnish(world, pool, rng)
+    details = AlgebraDetails(AlgebraVersion.V2)
+    record = PoolRecord(
+        pool.address.lower(), Protocol.ALGEBRA, "", lower(world.tokens), 0, pool.ticks.spacing, details
+    )
+    types = "uint160", "int24", "int24", "uint16"
+    moved = 0
+    for turn, gap in enumerate((1, 12, 12, 600, 12, 3600, 30_000, 1, 90_000, 40_000)):
+        head = world.chain.head()
+        stored = world.chain.call(pool.address, "globalState()", returns=types)[3]
+        async with connect(node.http) as connection:
+            trade_time = head.timestamp + gap
+            states, refused = await refresh(connection, [record], (), head, trade_time=trade_time)
+            same_time, _ = await refresh(connection, [record], (), head)
+        assert refused == {}
+        state = states[record.key]
+        assert isinstance(state, V3PoolState)
+        price, tick, liquidity = world.state(pool)
+        assert (state.sqrt_price_x96, state.tick, state.liquidity) == (price, tick, liquidity)
+        assert state.ticks == expected_ticks(pool)
+        down = turn % 2 == 0
+        limit = price * 249 // 250 if down else price * 251 // 250
+        node.rpc("evm_setNextBlockTimestamp", trade_time)
+        world.swap(pool, [10**30, limit, int(down)])
+        assert world.chain.head().timestamp == trade_time
+        charged = world.chain.call(pool.address, "globalState()", returns=types)[3]
+        assert state.fees == (charged, charged), gap
+        if turn:
+            # In the very block of the last swap its fee holds on.
+            assert same_time[record.key].fees == (stored, stored)
+        moved += stored != charged
+    assert moved >= 6
+
+
+async def test_algebra_v1_is_refused_because_its_next_fee_cannot_be_read(node: LocalNode) -> None:
+    import exact_worlds
+
+    world = build_on(node, exact_worlds, exact_worlds.IntegralWorld)
+    details = AlgebraDetails(AlgebraVersion.V1)
+    record = PoolRecord("0x" + "11" * 20, Protocol.ALGEBRA, "", lower(world.tokens), 0, 60, details)
+    async with connect(node.http) as connection:
+        states, refused = await refresh(connection, [record], (), world.chain.head())
+    assert states == {}
+    assert refused == {record.key: "the fee that its next swap is charged cannot be read"}
 
 
 async def test_v4_pools(node: LocalNode) -> None:

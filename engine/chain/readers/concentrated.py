@@ -22,9 +22,10 @@ _TICK = View.of("ticks(int24)", "uint128", "int128")
 _FEE = View.of("fee()", "uint24")
 
 _GLOBAL_STATE = View.of("globalState()", "uint160", "int24", "uint16", "uint16")
-_GLOBAL_STATE_V2 = View.of("globalState()", "uint160", "int24", "int24", "uint16")
+_GLOBAL_STATE_V2 = View.of("globalState()", "uint160", "int24", "int24", "uint16", "uint16")
+_ORACLE = View.of("dataStorageOperator()", "address")
+_NEXT_FEE = View.of("write(uint16,uint32,int24)", "uint16", "uint16")
 _TICK_TABLE = View.of("tickTable(int16)", "uint256")
-_SINGLE_FEE_WORDS = 7
 
 
 async def read_v3(reading: Reading, pools: Sequence[PoolRecord]) -> None:
@@ -47,7 +48,7 @@ async def read_slipstream(reading: Reading, pools: Sequence[PoolRecord]) -> None
 
 async def read_algebra(reading: Reading, pools: Sequence[PoolRecord]) -> None:
     """Algebra V1, V2 and Integral: their tick table is Uniswap V3's bitmap under another name, from V2 on of
-    ticks not divided by their spacing; V1 may charge each direction its own fee."""
+    ticks not divided by their spacing. V1 is refused: what it charges next cannot be read."""
     states = [
         await _global_states(reading, [pool for pool in pools if _version(pool) is version], version)
         for version in AlgebraVersion
@@ -68,24 +69,44 @@ async def _global_states(
     """(price, tick) and the fees of each direction, by key."""
     found = {}
     if version is AlgebraVersion.V1:
-        # One generation has one fee and seven words, the next a fee per direction and one word more.
-        raw = View("globalState", _GLOBAL_STATE.selector, (), ("uint256",) * (_SINGLE_FEE_WORDS + 1))
-        eight = await reading.of_each(pools, raw, optional=True)
-        for pool, (state,), (wide,) in zip(
-            pools, await reading.of_each(pools, _GLOBAL_STATE), eight, strict=True
-        ):
-            if state is not None:
-                found[pool.key] = state[:2], (state[2], state[2] if wide is None else state[3])
+        # The first swap of a timestamp is charged a fee made of the volatility and volume until then, which
+        # no view tells.
+        for pool in pools:
+            reading.refuse(pool, "the fee that its next swap is charged cannot be read")
     elif version is AlgebraVersion.V2:
-        for pool, (state,) in zip(pools, await reading.of_each(pools, _GLOBAL_STATE_V2), strict=True):
-            if state is not None:
-                found[pool.key] = state[:2], (state[3], state[3])
+        found = await _next_fees(reading, pools)
     else:
         # fee() asks the plugin where that decides the fee.
         answers = await reading.of_each(pools, _GLOBAL_STATE, _FEE)
         for pool, (state, fee) in zip(pools, answers, strict=True):
             if state is not None and fee is not None:
                 found[pool.key] = state[:2], (fee[0], fee[0])
+    return found
+
+
+async def _next_fees(
+    reading: Reading, pools: Sequence[PoolRecord]
+) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+    """Of Algebra V2, (price, tick) and the fee of a swap at the trade time, by key.
+
+    The first swap of a timestamp lets the oracle write a timepoint, which answers with the fee that this and
+    the swaps after it are charged; a call in the pool's name gets the same answer and writes nothing. At a
+    timestamp that has its timepoint the index stays, and the stored fee holds.
+    """
+    found, asks = {}, []
+    for pool, (state, oracle) in zip(
+        pools, await reading.of_each(pools, _GLOBAL_STATE_V2, _ORACLE), strict=True
+    ):
+        if state is not None and oracle is not None:
+            found[pool.key] = state[:2], (state[3], state[3])
+            if state[0]:
+                moment = state[4], reading.trade_time % 2**32, state[1]
+                asks.append(Ask(pool, _NEXT_FEE, moment, to=oracle[0], sender=pool.address))
+    for ask, answer in zip(asks, await reading.values(asks), strict=True):
+        if answer is None:
+            del found[ask.pool.key]
+        elif answer[0] != ask.arguments[0]:
+            found[ask.pool.key] = found[ask.pool.key][0], (answer[1], answer[1])
     return found
 
 

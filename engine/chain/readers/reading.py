@@ -22,7 +22,8 @@ _SPANS_PER_BATCH = 50
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One call about a pool. `to` is the contract, by default the pool's own; `gas` bounds what an untrusted
-    contract may burn, and so how much it may answer. The failure of an `optional` call refuses nothing."""
+    contract may burn, and so how much it may answer. The failure of an `optional` call refuses nothing.
+    `sender` asks in another's name."""
 
     pool: PoolRecord
     view: View
@@ -30,6 +31,7 @@ class Ask:
     to: str | None = None
     optional: bool = False
     gas: int | None = UNTRUSTED_GAS
+    sender: str | None = None
 
 
 class Reading:
@@ -86,7 +88,13 @@ class Reading:
             batch = [asks[at] for at in part]
             answers = await self.node.batch(
                 [
-                    call(ask.to or ask.pool.address, ask.view.data(*ask.arguments), self.block.hash, ask.gas)
+                    call(
+                        ask.to or ask.pool.address,
+                        ask.view.data(*ask.arguments),
+                        self.block.hash,
+                        ask.gas,
+                        ask.sender,
+                    )
                     for ask in batch
                 ]
             )
