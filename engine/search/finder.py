@@ -156,12 +156,15 @@ class Finder:
     def _load_kernels(self) -> None:
         solver = Solver(self.market.arrays, self._caps, self._windows)
         nothing = Solved.unsolved(np.zeros((0, 4), np.int32))
-        solver.solve_all(nothing)
+        none = np.zeros(0, np.int64)
+        solver.solve_quick(nothing, none)
+        solver.est_size(nothing, none)
+        solver.verify(nothing, none)
         ranking = Ranking(self.market, self._protocol, GasCosts())
         self.candidates(np.zeros(0, np.int32))
         ceilings = self._index.est_ceilings(self.market.arrays, nothing.cycles, nothing.codes)
-        none = Candidates(nothing.cycles, np.zeros(0, np.int32), 0, True)
-        Selection(ranking, none, solver, nothing, self.min_profit).first(1, ceilings)
+        candidates = Candidates(nothing.cycles, np.zeros(0, np.int32), 0, True)
+        Selection(ranking, candidates, solver, nothing, self.min_profit).first(1, ceilings)
 
     def _note_pools(self) -> None:
         first = len(self._protocol)

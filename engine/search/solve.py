@@ -123,6 +123,8 @@ class Solver:
         """Solve every cycle; those not of V2 pools alone best first, for the deadline's sake."""
         self.solve_quick(solved, np.arange(len(solved.cycles)))
         picks = np.flatnonzero(solved.codes == UNSETTLED)
+        if not len(picks):
+            return
         promise = self.est_size(solved, picks)[:, 1]
         self.verify(solved, picks[np.argsort(-promise, kind="stable")])
 

@@ -34,7 +34,7 @@ _ONE = np.uint64(1)
 _REACH = np.uint64(4)
 _PLATEAU = 2
 _MAX_TRIALS = np.uint64(64)
-_LARGEST = 2.0**97
+_LARGEST = 2.0**92
 _UNLIKELY_ERROR = 2.0**-96
 
 
@@ -85,7 +85,7 @@ def optimum_nb(whole, real, hops):
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _whole_nb(value):
-    """The floor of a pair in [0, 2**97), U128."""
+    """The floor of a pair in [0, 2**92), U128."""
     high = np.floor(value[0])
     upper = np.floor(high * 2.0**-48)
     lower = np.int64(high - upper * 2.0**48) + np.int64(np.floor((value[0] - high) + value[1]))
@@ -127,12 +127,30 @@ def _backward_nb(whole, real, end, amount, amounts, slot):
 def _gain_nb(whole, real, hops, pivot, amount, cap, amounts, slot):
     """The gain of the execution in which `amount` arrives at `pivot`, 0 where it earns nothing or needs more
     than `cap`; its amounts go to `amounts[slot]`."""
+    _put_nb(amounts, slot, pivot, amount)
     out = _forward_nb(whole, real, pivot, hops, amount)
     sold = _backward_nb(whole, real, pivot, amount, amounts, slot)
+    _put_nb(amounts, slot, hops, out)
+    return _difference_nb(out, sold, cap)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _difference_nb(out, sold, cap):
     if sold == to_u128(_ZERO) or sold >= out or sold > cap:
         return to_u128(_ZERO)
-    _put_nb(amounts, slot, hops, out)
     return out - sold
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _two_gains_nb(whole, real, hops, pivot, amount, other, cap):
+    """`_gain_nb` of two amounts, hop by hop together: the processor works on one while it waits for the
+    other."""
+    out, other_out = amount, other
+    for hop in range(pivot, hops):
+        out, other_out = sell_nb(whole, real, hop, out), sell_nb(whole, real, hop, other_out)
+    for hop in range(pivot - 1, -1, -1):
+        amount, other = buy_nb(whole, real, hop, amount), buy_nb(whole, real, hop, other)
+    return _difference_nb(out, amount, cap), _difference_nb(other_out, other, cap)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -162,6 +180,30 @@ def _better_nb(whole, real, hops, pivot, amount, cap, amounts, slot, best):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _better_of_two_nb(whole, real, hops, pivot, amount, other, cap, amounts, slot, best):
+    """As `_better_nb`, for two amounts."""
+    gain, other_gain = _two_gains_nb(whole, real, hops, pivot, amount, other, cap)
+    if gain > best:
+        best, slot = _better_nb(whole, real, hops, pivot, amount, cap, amounts, slot, best)
+    if other_gain > best:
+        best, slot = _better_nb(whole, real, hops, pivot, other, cap, amounts, slot, best)
+    return best, slot
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _tighten_nb(whole, real, hops, pivot, amounts, slot):
+    """Let each hop get no more than the output needs; before the pivot that is known already, where the pivot
+    itself gets the same."""
+    amount = make_u128(amounts[slot, hops, 0], amounts[slot, hops, 1])
+    tried = make_u128(amounts[slot, pivot, 0], amounts[slot, pivot, 1])
+    for hop in range(hops - 1, -1, -1):
+        amount = buy_nb(whole, real, hop, amount)
+        _put_nb(amounts, slot, hop, amount)
+        if hop == pivot and amount == tried:
+            break
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts):
     """(code, slot): the best integer execution near `optimum` (U128 above 0) that sells at most `cap` is in
     `amounts[slot]`, u64[2, 5, 2]; `ceiling` U128 is a profit none exceeds. Tried are the amounts at `pivot`
@@ -176,28 +218,21 @@ def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts):
     for _ in range(_PLATEAU):
         if best >= ceiling:
             break
-        up = up + one
-        best, slot = _better_nb(whole, real, hops, pivot, up, cap, amounts, slot, best)
-        if down > one and best < ceiling:
-            down = down - one
-            best, slot = _better_nb(whole, real, hops, pivot, down, cap, amounts, slot, best)
+        up, down = up + one, down - one if down > one else down
+        best, slot = _better_of_two_nb(whole, real, hops, pivot, up, down, cap, amounts, slot, best)
     if best < ceiling:
         low = _forward_nb(whole, real, first, pivot, optimum - reach if optimum > reach else one)
         high = _forward_nb(whole, real, first, pivot, optimum + reach)
         if high > low + to_u128(_MAX_TRIALS):
             return UNSETTLED, slot
         low = low if low > zero else one
-        while up < high and best < ceiling:
-            up = up + one
-            best, slot = _better_nb(whole, real, hops, pivot, up, cap, amounts, slot, best)
-        while down > low and best < ceiling:
-            down = down - one
-            best, slot = _better_nb(whole, real, hops, pivot, down, cap, amounts, slot, best)
+        while (up < high or down > low) and best < ceiling:
+            up, down = up + one if up < high else up, down - one if down > low else down
+            best, slot = _better_of_two_nb(whole, real, hops, pivot, up, down, cap, amounts, slot, best)
     if best == zero:
         return NOTHING, slot
     if pivot < hops:
-        out = make_u128(amounts[slot, hops, 0], amounts[slot, hops, 1])
-        _backward_nb(whole, real, hops, out, amounts, slot)
+        _tighten_nb(whole, real, hops, pivot, amounts, slot)
     return FOUND, slot
 
 

@@ -1,9 +1,8 @@
 """Exact integer hops of constant-product chains, a few nanoseconds each, compiled.
 
 The formulas are those of `engine.amm.constant_product`. What makes them quick here: the chain's constants are
-laid out once per cycle, amounts stay below 2**98 and reserves below 2**107, so that every divisor fits 128
-bits, and the quotient is first taken from floats, of which at most two digits are needed, and then made exact
-by its remainder. Chains outside those bounds take the general path.
+laid out once per cycle, amounts stay below 2**93 and reserves below 2**107, so that every quotient is one of
+`engine.amm.quotient.quotient_192_nb`. Chains outside those bounds take the general path.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from numba import njit
 
 from engine.amm.constant_product import PIPS
 from engine.amm.layout import KIND_V2
+from engine.amm.quotient import EST_MIDDLE, est_inverse_nb, est_wide, quotient_192_nb
 from engine.amm.wide import (
     limb0,
     limb1,
@@ -22,7 +22,6 @@ from engine.amm.wide import (
     to_float,
     to_u128,
     to_u192,
-    to_u256,
 )
 
 _ZERO = np.uint64(0)
@@ -30,12 +29,6 @@ _ONE = np.uint64(1)
 _PIPS = np.uint64(PIPS)
 _LIMB = 2.0**64
 _RESERVE_HIGH = np.uint64(1 << 43)  # the upper limb of a reserve below 2**107
-_AMOUNT_LIMIT = 2.0**98
-_DIGIT = 2.0**48
-_PER_DIGIT = 2.0**-48
-_DIGIT_BITS = np.uint64(48)
-# A float quotient is off by less than 2**-50 of itself: times this it is never above the real one.
-_BELOW = 1.0 - 2.0**-49
 
 # Columns of a chain's hop, u64: reserve in times a million (two limbs), reserve out (two limbs), pips kept of
 # the input; f64: the first two of them, and the pips.
@@ -67,53 +60,31 @@ def load_hop_nb(kind, rules, reserves, fee_pips, edge, whole, real, hop):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _quotient_nb(numerator, divisor, est, est_inverse):
-    """(floor of U256 numerator by U128 divisor, whether there is a remainder), from the quotient and the
-    divisor's inverse as floats give them, the quotient below 2**98."""
-    if est < _DIGIT:
-        low = np.uint64(np.int64(est * _BELOW))
-        rest = to_u192(numerator) - mul_128_64(divisor, low)
-        high = _ZERO
-    else:
-        high = np.uint64(np.int64(est * _BELOW * _PER_DIGIT))
-        upper = numerator - (to_u256(mul_128_64(divisor, high)) << _DIGIT_BITS)
-        rest = to_u192(upper)
-        low = np.uint64(np.int64(to_float(rest) * est_inverse * _BELOW))
-        rest = rest - mul_128_64(divisor, low)
-    wide = to_u192(divisor)
-    while rest >= wide:
-        rest = rest - wide
-        low += _ONE
-    quotient = (to_u128(high) << _DIGIT_BITS) + to_u128(low)
-    return quotient, rest != to_u192(_ZERO)
-
-
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def sell_nb(whole, real, hop, amount):
-    """What `amount` (U128 below 2**98) buys, U128; 0 where that is nothing or leaves the bounds."""
+    """What `amount` (U128 below 2**93) buys, U128; 0 where that is nothing or leaves the bounds."""
     kept = to_u128(mul_128_64(amount, whole[hop, 4]))
-    est_kept = to_float(kept)
+    est_kept = est_wide(kept)
     divisor = make_u128(whole[hop, 0], whole[hop, 1]) + kept
-    est_inverse = 1.0 / (real[hop, 0] + est_kept)
+    est_inverse = est_inverse_nb(real[hop, 0] + est_kept)
     est = est_kept * real[hop, 1] * est_inverse
-    if not est < _AMOUNT_LIMIT:
+    if not est < EST_MIDDLE:
         return to_u128(_ZERO)
-    numerator = mul_128_128(kept, make_u128(whole[hop, 2], whole[hop, 3]))
-    return _quotient_nb(numerator, divisor, est, est_inverse)[0]
+    numerator = to_u192(mul_128_128(kept, make_u128(whole[hop, 2], whole[hop, 3])))
+    return quotient_192_nb(numerator, divisor, est, est_inverse)[0]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def buy_nb(whole, real, hop, amount):
-    """The least input for which the pool pays `amount` (U128 below 2**98), U128; 0 where it cannot, or where
+    """The least input for which the pool pays `amount` (U128 below 2**93), U128; 0 where it cannot, or where
     the result leaves the bounds."""
     reserve_out = make_u128(whole[hop, 2], whole[hop, 3])
     if amount == to_u128(_ZERO) or amount >= reserve_out:
         return to_u128(_ZERO)
     divisor = to_u128(mul_128_64(reserve_out - amount, whole[hop, 4]))
-    est_inverse = 1.0 / to_float(divisor)
-    est = real[hop, 0] * to_float(amount) * est_inverse
-    if not est < _AMOUNT_LIMIT:
+    est_inverse = est_inverse_nb(est_wide(divisor))
+    est = real[hop, 0] * est_wide(amount) * est_inverse
+    if not est < EST_MIDDLE:
         return to_u128(_ZERO)
-    numerator = mul_128_128(make_u128(whole[hop, 0], whole[hop, 1]), amount)
-    quotient, rest = _quotient_nb(numerator, divisor, est, est_inverse)
-    return quotient + to_u128(_ONE) if rest else quotient
+    numerator = to_u192(mul_128_128(make_u128(whole[hop, 0], whole[hop, 1]), amount))
+    quotient, rest = quotient_192_nb(numerator, divisor, est, est_inverse)
+    return quotient + to_u128(_ONE) if rest != to_u128(_ZERO) else quotient

@@ -31,7 +31,7 @@ def run_in_chunks(
     count: int,
     est_us: float,
     deadline: float | None = None,
-    chunk_us: float = 500.0,
+    chunk_us: float = 300.0,
 ) -> bool:
     """Call `kernel(begin, end)` over [0, count) in order of begin, on several threads where it is worth it.
 
