@@ -101,10 +101,15 @@ _TOKENS = {
 }  # fmt: skip
 
 
+def factory_of(name: str) -> str:
+    """The V2 factory of a pool's name: two pairs of the same tokens need two."""
+    return {"b": "second", "c": "third"}.get(name[-1], "first")
+
+
 def _plans() -> list[PoolPlan]:
     plans = []
     for name, tokens in _TOKENS.items():
-        factory = {"b": "second", "c": "third"}.get(name[-1], "first")
+        factory = factory_of(name)
         fee_pips = {"b": 500, "c": 10_000}.get(name[-1], 3000)
         plans.append(PoolPlan(f"v2:{name}", _V2, tokens, 3000, _PRICES[name], factory))
         plans.append(PoolPlan(f"v3:{name}", _V3, tokens, fee_pips, _PRICES[name], "v3"))
@@ -123,8 +128,8 @@ class GasMarket:
         self.market = Market()
         self._make_tokens()
         factory_code = published("UniswapV2Factory").bytecode + encode(["address"], [self.owner])
-        self._factories = {name: self.deploy(factory_code) for name in ("first", "second", "third")}
-        self._factories["v3"] = self.deploy(published("UniswapV3Factory").bytecode)
+        self.factories = {name: self.deploy(factory_code) for name in ("first", "second", "third")}
+        self.factories["v3"] = self.deploy(published("UniswapV3Factory").bytecode)
         for plan in _plans():
             (self._add_v2 if plan.protocol is _V2 else self._add_v3)(plan)
         # How the states of pools of other families are read, by pool key.
@@ -154,7 +159,7 @@ class GasMarket:
 
     def _add_v2(self, plan: PoolPlan) -> None:
         token0, token1 = (self.tokens[n] for n in plan.tokens)
-        factory = self._factories[plan.factory]
+        factory = self.factories[plan.factory]
         self.send(factory, "createPair(address,address)", token0, token1)
         (pool,) = self.node.read(factory, ["address"], "getPair(address,address)", token0, token1)
         reserve0 = _LIQUIDITY
@@ -169,7 +174,7 @@ class GasMarket:
 
     def add_v3_pool(self, name: str, pair: tuple[str, str], fee_pips: int, price: float) -> None:
         """A V3 pool with liquidity over the whole range; the callee may take the owner's tokens."""
-        factory, spacing = self._factories["v3"], tick_spacing(fee_pips)
+        factory, spacing = self.factories["v3"], tick_spacing(fee_pips)
         self.send(factory, "createPool(address,address,uint24)", *pair, fee_pips)
         (pool,) = self.node.read(factory, ["address"], "getPool(address,address,uint24)", *pair, fee_pips)
         self.send(pool, "initialize(uint160)", math.isqrt(int(price * 2**64) << 128))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gas_targets import EXECUTOR, cells
+from benchmarks.gas_universal import NAME as UNIVERSAL
 from benchmarks.measure import stored_results
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -88,15 +90,17 @@ def _stages(result: dict[str, Any]) -> str:
 
 
 def _gas(result: dict[str, Any]) -> str:
+    peers = ("UR leanest", "UR by hop")
+    over = ("over floor", "over UR leanest", "over UR by hop", "over executor\\*")
     lines = [
-        _row("cycle", "gas", "floor", "calldata bytes", "over floor", "degenbot\\*", "UniversalRouter\\*"),
-        _row("---", *["--:"] * 6),
+        _row("cycle", "gas", "floor", "calldata bytes", *peers, *over, "targets"),
+        _row("---", *["--:"] * 9, "---"),
     ]
     for row in result["ours"]:
-        over = [f"{value - 1:+.1%}" if value else "" for value in result["ratio"][row["path"]].values()]
-        over += [""] * (3 - len(over))
         numbers = [f"{row[key]:,}" for key in ("gas", "floor", "calldata_bytes")]
-        lines.append(_row(row["path"], *numbers, *over))
-    return "\n".join(
-        [*lines, "", f"{_sentence(result['work'])}. \\* Published, over its publisher's floor.", ""]
+        lines.append(_row(row["path"], *numbers, *cells(result, row["path"])))
+    facts = (
+        f"{_sentence(result['work'])}. UR is {UNIVERSAL}, run from the same state. "
+        f"\\* {EXECUTOR}: published, over its publisher's floor."
     )
+    return "\n".join([*lines, "", facts, ""])
