@@ -34,7 +34,7 @@ _ONE = np.uint64(1)
 _REACH = np.uint64(4)
 _PLATEAU = 2
 _MAX_TRIALS = np.uint64(64)
-_LARGEST = 2.0**92
+_LARGEST = 2.0**97
 _UNLIKELY_ERROR = 2.0**-96
 
 
@@ -85,7 +85,7 @@ def optimum_nb(whole, real, hops):
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _whole_nb(value):
-    """The floor of a pair in [0, 2**92), U128."""
+    """The floor of a pair in [0, 2**97), U128."""
     high = np.floor(value[0])
     upper = np.floor(high * 2.0**-48)
     lower = np.int64(high - upper * 2.0**48) + np.int64(np.floor((value[0] - high) + value[1]))

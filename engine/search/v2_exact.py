@@ -1,8 +1,9 @@
 """Exact integer hops of constant-product chains, a few nanoseconds each, compiled.
 
 The formulas are those of `engine.amm.constant_product`. What makes them quick here: the chain's constants are
-laid out once per cycle, amounts stay below 2**93 and reserves below 2**107, so that every quotient is one of
-`engine.amm.quotient.quotient_192_nb`. Chains outside those bounds take the general path.
+laid out once per cycle, amounts stay below 2**98 and reserves below 2**107, so that every divisor is narrow
+and nearly every quotient one of `engine.amm.quotient.quotient_192_nb`. Chains outside those bounds take the
+general path.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from engine.amm.wide import (
     to_float,
     to_u128,
     to_u192,
+    to_u256,
 )
 
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _PIPS = np.uint64(PIPS)
 _LIMB = 2.0**64
+_AMOUNT_LIMIT = 2.0**98
+_PER_DIGIT = 2.0**-48
+_DIGIT_BITS = np.uint64(48)
 _RESERVE_HIGH = np.uint64(1 << 43)  # the upper limb of a reserve below 2**107
 
 # Columns of a chain's hop, u64: reserve in times a million (two limbs), reserve out (two limbs), pips kept of
@@ -59,23 +64,46 @@ def load_hop_nb(kind, rules, reserves, fee_pips, edge, whole, real, hop):
     return True
 
 
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+def _large_quotient_nb(numerator, divisor, est, est_inverse):
+    """As `quotient_192_nb` of a whole U256 numerator, for quotients from EST_MIDDLE to 2**98: two digits, and
+    a dozen units at most that floats cannot tell."""
+    high = np.uint64(est * _PER_DIGIT)
+    rest = to_u192(numerator - (to_u256(mul_128_64(divisor, high)) << _DIGIT_BITS))
+    low = np.uint64(est_wide(rest) * est_inverse)
+    rest = rest - mul_128_64(divisor, low)
+    wide = to_u192(divisor)
+    while rest >= wide:
+        rest = rest - wide
+        low += _ONE
+    return (to_u128(high) << _DIGIT_BITS) + to_u128(low), to_u128(rest)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+def _quotient_nb(numerator, divisor, est, est_inverse):
+    """(floor of the quotient, remainder), both U128; `est` is below the amounts' limit."""
+    if est < EST_MIDDLE:
+        return quotient_192_nb(to_u192(numerator), divisor, est, est_inverse)
+    return _large_quotient_nb(numerator, divisor, est, est_inverse)
+
+
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def sell_nb(whole, real, hop, amount):
-    """What `amount` (U128 below 2**93) buys, U128; 0 where that is nothing or leaves the bounds."""
+    """What `amount` (U128 below 2**98) buys, U128; 0 where that is nothing or leaves the bounds."""
     kept = to_u128(mul_128_64(amount, whole[hop, 4]))
     est_kept = est_wide(kept)
     divisor = make_u128(whole[hop, 0], whole[hop, 1]) + kept
     est_inverse = est_inverse_nb(real[hop, 0] + est_kept)
     est = est_kept * real[hop, 1] * est_inverse
-    if not est < EST_MIDDLE:
+    if not est < _AMOUNT_LIMIT:
         return to_u128(_ZERO)
-    numerator = to_u192(mul_128_128(kept, make_u128(whole[hop, 2], whole[hop, 3])))
-    return quotient_192_nb(numerator, divisor, est, est_inverse)[0]
+    numerator = mul_128_128(kept, make_u128(whole[hop, 2], whole[hop, 3]))
+    return _quotient_nb(numerator, divisor, est, est_inverse)[0]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def buy_nb(whole, real, hop, amount):
-    """The least input for which the pool pays `amount` (U128 below 2**93), U128; 0 where it cannot, or where
+    """The least input for which the pool pays `amount` (U128 below 2**98), U128; 0 where it cannot, or where
     the result leaves the bounds."""
     reserve_out = make_u128(whole[hop, 2], whole[hop, 3])
     if amount == to_u128(_ZERO) or amount >= reserve_out:
@@ -83,8 +111,8 @@ def buy_nb(whole, real, hop, amount):
     divisor = to_u128(mul_128_64(reserve_out - amount, whole[hop, 4]))
     est_inverse = est_inverse_nb(est_wide(divisor))
     est = real[hop, 0] * est_wide(amount) * est_inverse
-    if not est < EST_MIDDLE:
+    if not est < _AMOUNT_LIMIT:
         return to_u128(_ZERO)
-    numerator = to_u192(mul_128_128(make_u128(whole[hop, 0], whole[hop, 1]), amount))
-    quotient, rest = quotient_192_nb(numerator, divisor, est, est_inverse)
+    numerator = mul_128_128(make_u128(whole[hop, 0], whole[hop, 1]), amount)
+    quotient, rest = _quotient_nb(numerator, divisor, est, est_inverse)
     return quotient + to_u128(_ONE) if rest != to_u128(_ZERO) else quotient
