@@ -105,6 +105,17 @@ class Manifests:
         self._replace(name, build.standard_json)
         return name
 
+    def keep_input(self, record: dict[str, Any]) -> str:
+        """Store the compiler input of a contract that is replaced out of its successor's way; returns the
+        file's name."""
+        name = f"{record['contract']}.{record['address'][2:10]}.input.json"
+        path = self.folder / record["standard_json"]
+        try:
+            self._replace(name, json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path} cannot be read ({error}): restore it") from error
+        return name
+
     def _replace(self, name: str, value: dict[str, Any]) -> None:
         path = self.folder / name
         draft = path.with_name(f".{name}.draft")

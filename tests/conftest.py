@@ -58,7 +58,8 @@ class Said:
 
 
 class ApeCommands:
-    """The scripts of `ape run`, one after another in a process of their own."""
+    """The scripts of `ape run`, one after another in a process of their own, which takes seconds to start:
+    the first script waits for it."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -70,19 +71,24 @@ class ApeCommands:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert self.process.stdout is not None
-        assert json.loads(self.process.stdout.readline()) == "ready"
+        self._ready = False
 
     def start(self, script: str, *words: object) -> None:
         """Have a script run without waiting for its end."""
+        if not self._ready:
+            assert json.loads(self._answer()) == "ready"
+            self._ready = True
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([script, *map(str, words)]) + "\n")
         self.process.stdin.flush()
 
     def __call__(self, script: str, *words: object) -> Said:
         self.start(script, *words)
+        return Said(**json.loads(self._answer()))
+
+    def _answer(self) -> str:
         assert self.process.stdout is not None
-        return Said(**json.loads(self.process.stdout.readline()))
+        return self.process.stdout.readline()
 
     def kill(self) -> None:
         """As `kill -9` would."""
@@ -90,15 +96,38 @@ class ApeCommands:
         self.process.wait()
 
 
+class ApePool:
+    """Processes for scripts, handed from test to test."""
+
+    def __init__(self) -> None:
+        self._idle: list[ApeCommands] = []
+
+    def take(self) -> ApeCommands:
+        """One that nobody else uses."""
+        return self._idle.pop() if self._idle else ApeCommands()
+
+    def give_back(self, ape: ApeCommands) -> None:
+        """It is free again, unless it was killed. It must not be in the middle of a script."""
+        if ape.process.poll() is None:
+            self._idle.append(ape)
+
+    def close(self) -> None:
+        """End those that are free."""
+        for each in self._idle:
+            each.kill()
+
+
+@pytest.fixture(scope="session")
+def apes() -> Iterator[ApePool]:
+    """Processes for `ape run` scripts, ended with the session."""
+    pool = ApePool()
+    yield pool
+    pool.close()
+
+
 @pytest.fixture(scope="module")
-def start_ape() -> Iterator[Callable[[], ApeCommands]]:
-    """Starts processes for `ape run` scripts; all are ended with the module's tests."""
-    started: list[ApeCommands] = []
-
-    def start() -> ApeCommands:
-        started.append(ApeCommands())
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
+def ape(apes: ApePool) -> Iterator[ApeCommands]:
+    """A process for the scripts of a module's tests."""
+    taken = apes.take()
+    yield taken
+    apes.give_back(taken)

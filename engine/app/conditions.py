@@ -55,6 +55,9 @@ async def _nothing(block: BlockRef) -> str | None:
     return None
 
 
+Rotated = Callable[[str, BlockRef], Awaitable[str | None]]
+
+
 def _unit_price(token: Token, quote: FeedQuote) -> Fraction:
     """Quote units per base unit of the token."""
     return Fraction(quote.price_e18, 10**18 * 10**token.decimals)
@@ -99,6 +102,7 @@ class ConditionsReader:
         in_flight_pools: Callable[[], Set[str]] = frozenset,
         halted: Collection[str] = (),
         distrusted: Callable[[BlockRef], Awaitable[str | None]] = _nothing,
+        rotated: Rotated | None = None,
         gas: GasLearner | None = None,
         lenders: LenderBook | None = None,
     ):
@@ -115,6 +119,7 @@ class ConditionsReader:
         self._in_flight_pools = in_flight_pools
         self._halted = halted
         self._distrusted = distrusted
+        self._rotated = rotated or self._other_router
         self.venues_enabled: frozenset[str] = frozenset()
         self._depth = depth_of(market)
         self._allowed = frozenset(settings.risk.allowed_tokens) | frozenset(settings.market.base_tokens)
@@ -132,7 +137,8 @@ class ConditionsReader:
             self._lent(block),
         )
         self.venues_enabled = frozenset(venue.name for venue in registry.venues if venue.enabled)
-        stopped = registry.stopped or registry.router != self._deployment.router or distrusted is not None
+        rotated = await self._rotated(registry.router, block)
+        stopped = registry.stopped or rotated is not None or distrusted is not None
         state = TradingState.HALTED if stopped else self._guard.state
         return Conditions(
             self._view(block, latest.ref, witnessed, state, feeds, registry, quantity(balance, "balance")),
@@ -142,6 +148,10 @@ class ConditionsReader:
     async def _lent(self, block: BlockRef) -> None:
         if self._lenders:
             await self._lenders.refresh(block)
+
+    async def _other_router(self, named: str, block: BlockRef) -> str | None:
+        recorded = self._deployment.router
+        return None if named == recorded else f"the DexRegistry names {named} and not {recorded}"
 
     def _view(
         self,

@@ -8,7 +8,6 @@ from pathlib import Path
 from eth_utils import keccak
 
 from engine.app.deploy import NONE_PINNED, FeedListing, RegisteredFeed, deploy, present
-from engine.app.session import router_pinned
 from engine.app.settings import Settings
 from engine.app.simulate.chain_table import load_chain_table
 from engine.app.world.node import AnvilOptions, AnvilProcess
@@ -17,6 +16,7 @@ from engine.chain.calls import View, read_view
 from engine.chain.deployments import check, read_manifests
 from engine.chain.keys import LocalSigner, signer_of_key
 from engine.chain.registry import read_registry
+from engine.chain.routers import read_router
 from engine.chain.rpc import connect
 from engine.domain.errors import DeploymentError
 from engine.domain.execution import Pinned
@@ -54,7 +54,7 @@ async def read_universe(settings: Settings) -> Universe:
         block = await node.request("eth_getBlockByNumber", ["latest", False])
         registry = await read_registry(node, deployment.dex_registry, block["hash"])
         feeds = await _feeds(node, deployment.price_feed_registry)
-        return Universe(registry.venues, feeds, await router_pinned(node, deployment.router))
+        return Universe(registry.venues, feeds, (await read_router(node, deployment.router)).pinned)
 
 
 async def _feeds(node: Node, registry: str) -> tuple[RegisteredFeed, ...]:

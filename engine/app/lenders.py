@@ -33,7 +33,7 @@ class LenderBook(Sequence[Lender]):
     def __init__(self, node: Node, settings: Sequence[LenderSettings], pinned: Pinned, bases: Sequence[str]):
         self._node = node
         self._settings = tuple(settings)
-        self._pinned = pinned
+        self.pinned = pinned
         self._bases = tuple(bases)
         self._lenders: tuple[Lender, ...] = ()
         # By lender: who holds each base token for it.
@@ -45,11 +45,13 @@ class LenderBook(Sequence[Lender]):
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self._lenders[index]
 
-    async def open(self) -> None:
-        """Read fees and who holds what. Raises ConfigError for a contract that is no such lender."""
+    async def open(self, pinned: Pinned | None = None) -> None:
+        """Read fees and who holds what, for a router that pins `pinned` when given. Raises ConfigError for a
+        contract that is no such lender."""
+        pinned = pinned or self.pinned
         lenders, holders = [], []
-        if self._pinned.balancer_vault:
-            vault = self._pinned.balancer_vault
+        if pinned.balancer_vault:
+            vault = pinned.balancer_vault
             (collector,) = await self._ask(vault, _COLLECTOR)
             (fee,) = await self._ask(str(collector), _LOAN_FEE)
             lenders.append(Lender(Kind.BALANCER_LOAN, fee_wad=int(fee)))
@@ -62,7 +64,7 @@ class LenderBook(Sequence[Lender]):
             (premium,) = await self._ask(one.address, _PREMIUM)
             lenders.append(Lender(Kind.AAVE_LOAN, one.address, int(premium)))
             holders.append(await self._reserves(one.address))
-        self._lenders, self._holders = tuple(lenders), tuple(holders)
+        self._lenders, self._holders, self.pinned = tuple(lenders), tuple(holders), pinned
 
     async def refresh(self, block: BlockRef) -> None:
         """What each holds at `block`. Raises NodeError."""

@@ -18,7 +18,6 @@ from engine.app.market_feed import MarketFeed, Progress
 from engine.app.sending import make_bidder, plan_terms
 from engine.app.settings import Settings
 from engine.app.tripwire import Tripwire
-from engine.chain.calls import View, read_view
 from engine.chain.deployments import (
     DEX_REGISTRY,
     PRICE_FEED_REGISTRY,
@@ -30,6 +29,7 @@ from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.implementations import ImplementationWatch
 from engine.chain.logs import token_delta
 from engine.chain.registry import read_registry
+from engine.chain.routers import RouterWatch, read_router
 from engine.chain.source import LiveBlockSource
 from engine.chain.wire import header, quantity
 from engine.domain.errors import (
@@ -38,13 +38,12 @@ from engine.domain.errors import (
     ExecutionError,
     GapTooWide,
     NodeError,
-    NodeUnreachable,
     ReorgTooDeep,
     UnknownParent,
 )
 from engine.domain.events import ExecutionResolved, Fact, PlanDispatched
-from engine.domain.execution import Execution, Intent, Pinned, SimulatedPlan
-from engine.domain.market import ZERO_ADDRESS, BlockRef
+from engine.domain.execution import Execution, Intent, SimulatedPlan
+from engine.domain.market import BlockRef
 from engine.domain.ports import Channel, Node, Signer
 from engine.execution.bids import Bidder
 from engine.execution.nonces import NonceLane
@@ -60,12 +59,6 @@ from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
 from engine.search.gas_learning import GasLearner
 from engine.storage.pool_cache import PoolCache
-
-_OPERATOR = View.of("OPERATOR()", "address")
-_PINNED = tuple(
-    View.of(f"{name}()", "address")
-    for name in ("WRAPPED_NATIVE", "POOL_MANAGER", "BALANCER_VAULT", "BALANCER_VAULT_V3")
-)
 
 
 def silent(what: str, done: int, total: int | None) -> None:
@@ -106,6 +99,10 @@ class Sender:
     def in_flight_pools(self) -> frozenset[str]:
         """Pools that a trade in flight touches."""
         return self.tracker.in_flight_pools
+
+    def in_flight(self) -> int:
+        """How many transactions have no outcome yet."""
+        return len(self.tracker.in_flight)
 
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
         """Send a simulated plan and follow it."""
@@ -157,13 +154,14 @@ class Session:
     bidder: Bidder
     activity: ActivityLog
     gas: GasLearner
-    pinned: Pinned
+    routers: RouterWatch
     watch: ImplementationWatch
     lenders: LenderBook
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     trust: VenueTrust = field(default_factory=VenueTrust)
     tripwire: Tripwire | None = None
+    planner: Planner | None = None
     pipeline: Pipeline | None = None
     source: LiveBlockSource | None = None
     reader: ConditionsReader | None = None
@@ -172,7 +170,8 @@ class Session:
         """Read the registry and every pool at the node's head, and build the line on that picture."""
         head = await self._head()
         registry = await read_registry(self.node, self.deployment.dex_registry, head.hash)
-        if registry.router != self.deployment.router:
+        # A running engine follows another router, or waits for it to be recorded, block by block.
+        if self.pipeline is None and registry.router != self.deployment.router:
             raise DeploymentError(
                 f"the DexRegistry names {registry.router} as router but the manifest records "
                 f"{self.deployment.router}: use the current deployment"
@@ -243,16 +242,14 @@ class Session:
             # A live view: venues may be halted at any block.
             halted=self.trust.halted.keys(),
             distrusted=self.watch.distrusted,
+            rotated=self._rotated,
             gas=self.gas,
             lenders=self.lenders,
         )
-        planner = Planner(
-            self.deployment.router,
-            plan_terms(settings),
-            # The chain's clock decides: a deadline follows the block that is built on.
-            clock=lambda: 0,
-            pinned=self.pinned,
-            lenders=self.lenders,
+        router = self.routers.current
+        # The chain's clock decides: a deadline follows the block that is built on.
+        self.planner = planner = Planner(
+            router.address, plan_terms(settings), lambda: 0, router.pinned, self.lenders
         )
         on_landing = planner if settings.bid.payment == "landing" else None
         self.tripwire = Tripwire(self.node, market, self.feed, self.publish, self.trust)
@@ -279,6 +276,17 @@ class Session:
             )
         )
         self.source = LiveBlockSource(self.node, head, observer=self.observe)
+
+    async def _rotated(self, named: str, block: BlockRef) -> str | None:
+        """Why nothing must be sent while the registry names `named`; plans go to the router in use."""
+        reason = await self.routers.distrusted(named, block)
+        router = self.routers.current
+        assert self.planner is not None
+        self.planner.turn_to(router.address, router.pinned)
+        if self.lenders.pinned != router.pinned:
+            await self.lenders.open(router.pinned)
+            await self.lenders.refresh(block)
+        return reason
 
     def _priced(self) -> set[str]:
         """Tokens whose feed matters: base tokens, the wrapped native token, and what may be traded."""
@@ -321,10 +329,10 @@ async def open_session(
                 f"node {chain.shown_url} serves chain {chain_id} but chain.chain_id is "
                 f"{chain.chain_id}: use a node of that chain or correct the setting"
             )
-        deployment = await check(node, read_manifests(settings.deployments.directory, chain_id))
-        operator = await router_operator(node, deployment.router)
-        pinned = await router_pinned(node, deployment.router)
-        lenders = LenderBook(node, settings.execution.lenders, pinned, settings.market.base_tokens)
+        directory = settings.deployments.directory
+        deployment = await check(node, read_manifests(directory, chain_id))
+        router = await read_router(node, deployment.router)
+        lenders = LenderBook(node, settings.execution.lenders, router.pinned, settings.market.base_tokens)
         await lenders.open()
         activity, gas = ActivityLog(), gas_learner(settings.gas)
 
@@ -337,7 +345,7 @@ async def open_session(
             settings,
             node,
             deployment,
-            operator,
+            router.operator,
             guard or Guard(halt_file(settings)),
             heard,
             observe,
@@ -345,10 +353,10 @@ async def open_session(
             make_bidder(settings),
             activity,
             gas,
-            pinned,
+            RouterWatch(node, directory, chain_id, observe, router),
             ImplementationWatch(
                 node,
-                settings.deployments.directory,
+                directory,
                 chain_id,
                 observe,
                 {DEX_REGISTRY: deployment.dex_registry, PRICE_FEED_REGISTRY: deployment.price_feed_registry},
@@ -357,31 +365,12 @@ async def open_session(
         )
         if key is not None:
             session.sender = await _open_sender(session, key)
+            session.routers.in_flight = session.sender.in_flight
         await session.synchronise()
         try:
             yield session
         finally:
             await session.close()
-
-
-async def router_operator(node: EndpointSet, router: str) -> str:
-    """The only address the router obeys. Raises DeploymentError when the router does not say."""
-    try:
-        (operator,) = await read_view(node, router, _OPERATOR, (), "latest")
-    except NodeUnreachable:
-        raise
-    except NodeError as error:
-        raise DeploymentError(
-            f"the contract at {router} does not name its operator: it is not our router"
-        ) from error
-    return str(operator).lower()
-
-
-async def router_pinned(node: Node, router: str) -> Pinned:
-    """The contracts our router was constructed with. Raises NodeError."""
-    answers = [await read_view(node, router, view, (), "latest") for view in _PINNED]
-    addresses = (str(address).lower() for (address,) in answers)
-    return Pinned(*(None if address == ZERO_ADDRESS else address for address in addresses))
 
 
 async def _open_sender(session: Session, key: Key) -> Sender:

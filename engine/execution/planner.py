@@ -66,6 +66,10 @@ class Planner:
         # Balancer's vault lends to whoever knows it.
         return given if named or not self._pinned.balancer_vault else (Lender(Kind.BALANCER_LOAN), *given)
 
+    def turn_to(self, router: str, pinned: Pinned) -> None:
+        """Make plans for another router from now on."""
+        self._router, self._pinned = router, pinned
+
     def finance(self, opportunity: Opportunity) -> Opportunity:
         """The opportunity with the cost of the loan that `plan` will take for it, where it needs one."""
         return financed(opportunity, self._lenders)

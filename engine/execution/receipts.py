@@ -51,9 +51,11 @@ def parse_receipt(answer: Any, transaction_hash: str) -> Receipt:
 
 
 def execution_of(intent: Intent, receipt: Receipt, router: str, token_delta: TokenDelta) -> Execution:
-    """The execution that a receipt of the intent's own transaction proves."""
+    """The execution that a receipt of the intent's own transaction proves. `router` is the current one: an
+    intent that went to an earlier one says so itself."""
     landed = receipt.succeeded
     is_trade = intent.kind == "trade"
+    router = intent.record.get("plan", {}).get("router", router)
     return Execution(
         intent=intent,
         outcome=Outcome.LANDED if landed else Outcome.REVERTED,

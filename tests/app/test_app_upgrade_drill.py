@@ -1,4 +1,5 @@
-"""The registry is upgraded and rolled back under a running engine, by the scripts a person would use."""
+"""The registry is upgraded and rolled back, and the router replaced, under a running engine, by the scripts a
+person would use."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 from app_process import AppProcess, roundtrip
 from living_world import CURATOR, GUARDIAN, LivingWorld
-from records_check import refusals
+from living_world import UPGRADER as UPGRADER_ADDRESS
+from records_check import assert_exact, ledger_rows, refusals
 from test_app_session import data
 
 from engine.app.world.node import AnvilOptions, AnvilProcess
@@ -52,6 +54,8 @@ class Drill:
         thread.start()
         while thread.is_alive():
             self.step()
+            # Scripts share the machine with the engine, the world and its node.
+            thread.join(0.3)
         thread.join()
         assert said[0].code == 0, said[0].err + said[0].out
         return said[0].out
@@ -85,15 +89,13 @@ class Drill:
         raise AssertionError(f"the engine sends nothing:\n{self.process.stderr[-4000:]}")
 
 
-def test_upgrade_and_rollback_under_a_running_engine(
-    drilled: LivingWorld, start_ape: Callable[[], Any], tmp_path: Path
-) -> None:
+def test_upgrade_and_rollback_under_a_running_engine(drilled: LivingWorld, ape: Any, tmp_path: Path) -> None:
     living = drilled
     living.mine()
     config, router = living.write_config(tmp_path), living.contract("ArbitrageRouter")
     with roundtrip("run", "--config", config, "--mode", "live", "--yes-live", "--json") as process:
         process.wait_for_log("started")
-        drill = Drill(living, process, start_ape())
+        drill = Drill(living, process, ape)
         first, before = drill.step(), drill.implementation()
         drill.trade()
 
@@ -151,17 +153,61 @@ def assert_an_unrecorded_implementation_halts(drill: Drill, trusted: str) -> Non
     drill.trade()
 
 
-def test_halt_and_resume_switch_a_running_engine(living: LivingWorld, config: Path, records: Path) -> None:
+def test_another_router_under_a_running_engine(living: LivingWorld, ape: Any, tmp_path: Path) -> None:
+    living.mine()
+    config, old = living.write_config(tmp_path), living.contract("ArbitrageRouter")
+    with roundtrip("run", "--config", config, "--mode", "live", "--yes-live", "--json") as process:
+        process.wait_for_log("started")
+        drill = Drill(living, process, ape)
+        first = drill.step()
+        drill.trade()
+        words = ("--vault", f"0x{first:040x}", "--account", UPGRADER)
+        assert "announced: ~ router" in drill.script("rotate_router", *words)
+        assert living.contract("ArbitrageRouter") == old
+        drill.trade()
+        assert "done: ~ router" in drill.script("rotate_router", *words)
+        new = living.contract("ArbitrageRouter")
+        assert new != old
+        drill.trade()
+        last = drill.step()
+        assert_nothing_was_missed(process, first, last)
+        assert [(e["from"], e["to"]) for e in process.events("router_changed")] == [(old, new)]
+
+        # One of which nobody recorded anything, though its code is the same.
+        strange = f"0x{last:040x}"
+        living.rpc("anvil_setCode", strange, living.rpc("eth_getCode", new, "latest"))
+        registry = living.contract("DexRegistry")
+        living.announce_and_send(UPGRADER_ADDRESS, registry, data("setRouter(address)", strange))
+        halted = living.head()
+        for _ in range(3):
+            drill.step()
+        assert drill.submitted_since(halted) == 0
+        why = process.events("router_distrusted", router=strange)[0]["reason"]
+        assert "no manifest names" in why
+        living.announce_and_send(UPGRADER_ADDRESS, registry, data("setRouter(address)", new))
+        drill.trade()
+        process.stop_with(signal.SIGINT)
+    # Whatever went to the old one did so before anything went to the new one.
+    taken = [each["to"] for each in living.operator_transactions(first)]
+    turn = taken.index(new)
+    assert (set(taken[:turn]), set(taken[turn:])) == ({old}, {new})
+    # What was earned is booked, through whichever router.
+    assert_exact(ledger_rows(tmp_path / "records"))
+
+
+def test_halt_and_resume_switch_a_running_engine(
+    living: LivingWorld, config: Path, records: Path, cli: Callable[..., Any]
+) -> None:
     with roundtrip("run", "--config", config, "--mode", "live", "--yes-live", "--json") as process:
         process.wait_for_log("started")
         drill = Drill(living, process, None)
         drill.trade()
-        assert roundtrip("halt", "--config", config, "--reason", "drill").result() == 0
+        assert cli("halt", "--config", config, "--reason", "drill").code == 0
         halted = drill.step()
         for _ in range(3):
             drill.step()
         assert drill.submitted_since(halted) == 0
-        assert roundtrip("resume", "--config", config).result() == 0
+        assert cli("resume", "--config", config).code == 0
         drill.trade()
         process.stop_with(signal.SIGINT)
     assert refusals(records)["trading_halted"] > 0

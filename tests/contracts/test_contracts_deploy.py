@@ -1,9 +1,10 @@
 """`ape run deploy` against fresh nodes, and the verification of what it left there."""
 
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ VENUES = [
 IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"
 
 
+def deployment(url: str, out: Path, operator: str = OPERATOR) -> list:
+    """The words that deploy to a node, as the engine gives them."""
+    delays = [f"--{role}-delay=1s" for role in ("admin", "upgrade", "curator")]
+    return ["deploy", "--network", url, "--out", out, "--operator", operator, "--vault", VAULT, *delays]
+
+
 @dataclass
 class Chain:
     """A node our contracts were deployed to, and what `ape run deploy` printed."""
@@ -64,10 +71,13 @@ class Chain:
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted((self.out / "31337").iterdir())}
 
-    async def deploy_again(self, **changes) -> str:
-        arguments = {"operator": OPERATOR, "vault": VAULT, "venues": VENUES, "feeds": self.feeds}
-        arguments |= {"pinned": Pinned(WETH), **changes}
-        return await deploy(self.url, self.out, **arguments)
+    def deploy_again(self, ape, *, operator: str = OPERATOR, venues: list[Venue] = VENUES):
+        """How the same deployment ends, by the script itself, with another operator or other venues."""
+        folder = self.out.parent
+        (folder / "venues.json").write_text(json.dumps([asdict(venue) for venue in venues]))
+        (folder / "feeds.json").write_text(json.dumps([asdict(feed) for feed in self.feeds]))
+        given = ["--venues", folder / "venues.json", "--feeds", folder / "feeds.json"]
+        return ape(*deployment(self.url, self.out, operator), "--wrapped-native", WETH, *given)
 
 
 def feed_on(url: str) -> FeedListing:
@@ -87,9 +97,9 @@ def anvil_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def deployed(anvil_url: str, tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    chain = Chain(anvil_url, tmp_path_factory.mktemp("deployments"), [feed_on(anvil_url)], "")
-    chain.printed = await chain.deploy_again()
-    return chain
+    out, feeds = tmp_path_factory.mktemp("deployed") / "out", [feed_on(anvil_url)]
+    given = {"operator": OPERATOR, "vault": VAULT, "venues": VENUES, "feeds": feeds, "pinned": Pinned(WETH)}
+    return Chain(anvil_url, out, feeds, await deploy(anvil_url, out, **given))
 
 
 @pytest.fixture
@@ -162,15 +172,15 @@ async def test_venues_feeds_and_router_are_registered(chain: Chain):
     assert (price, status, used) == (2000 * 10**18, 0, 1)
 
 
-async def test_second_run_sends_nothing(chain: Chain):
+def test_second_run_sends_nothing(chain: Chain, ape):
     before, block = chain.files(), chain.web3.eth.block_number
-    printed = await chain.deploy_again()
-    assert printed.count(": kept ") == 4
+    said = chain.deploy_again(ape)
+    assert (said.code, said.out.count(": kept ")) == (0, 4), said.err
     assert chain.web3.eth.block_number == block
     assert chain.files() == before
 
 
-async def test_new_entries_are_the_curators_business(chain: Chain):
+def test_new_entries_are_the_curators_business(chain: Chain, ape):
     third = Venue(
         "sushiswap-v2",
         Protocol.UNISWAP_V2,
@@ -179,7 +189,7 @@ async def test_new_entries_are_the_curators_business(chain: Chain):
         "0x" + "a4" * 32,
         fee_pips=3000,
     )
-    printed = await chain.deploy_again(venues=[*VENUES, third])
+    printed = chain.deploy_again(ape, venues=[*VENUES, third]).out
     assert "differs: + venue sushiswap-v2 (uniswap-v2)" in printed
     assert "ape run configure" in printed
     assert chain.contract("DexRegistry").functions.venueCount().call() == 2
@@ -206,35 +216,36 @@ async def test_the_deployer_is_nobody_and_the_others_wait(chain: Chain, node: Rp
     assert recorded == access.holders
 
 
-async def test_other_operator_is_refused_in_one_sentence(chain: Chain):
+def test_other_operator_is_refused_in_one_sentence(chain: Chain, ape):
     block = chain.web3.eth.block_number
-    with pytest.raises(DeploymentError, match=r"ArbitrageRouter\.json does not fit.*--replace") as refusal:
-        await chain.deploy_again(operator=STRANGER)
-    assert "\n" not in str(refusal.value)
+    said = chain.deploy_again(ape, operator=STRANGER)
+    assert re.fullmatch(r"deploy: .*ArbitrageRouter\.json does not fit.*--replace.*\n", said.err)
+    assert said.code == 2
     # The new operator's role is not given out either.
     assert chain.web3.eth.block_number == block
 
 
-async def test_manifests_of_another_chain_are_refused(deployed: Chain, tmp_path: Path):
+def test_manifests_of_another_chain_are_refused(deployed: Chain, tmp_path: Path, ape):
     shutil.copytree(deployed.out, tmp_path / "out")
     with AnvilProcess(AnvilOptions()) as fresh:
-        with pytest.raises(DeploymentError, match="does not hold the recorded code"):
-            await deploy(fresh.http_url, tmp_path / "out", operator=OPERATOR, vault=VAULT)
-        assert Web3(HTTPProvider(fresh.http_url)).eth.block_number == 0
+        said = ape(*deployment(fresh.http_url, tmp_path / "out"))
+        assert "does not hold the recorded code" in said.err
+        assert (said.code, Web3(HTTPProvider(fresh.http_url)).eth.block_number) == (2, 0)
 
 
-async def test_what_cannot_be_read_or_recorded_stops_before_anything_is_sent(tmp_path: Path):
+async def test_what_cannot_be_read_or_recorded_stops_before_anything_is_sent(tmp_path: Path, ape):
     unknown = Venue("curve", "curve-v9", "0x" + "11" * 20, "0x" + "11" * 20, "0x" + "a1" * 32)
     with AnvilProcess(AnvilOptions(chain_id=1)) as fresh:
-        with pytest.raises(DeploymentError, match="entry 0 has protocol 'curve-v9'"):
+        with pytest.raises(DeploymentError, match="entry 0 has protocol 'curve-v9'") as refusal:
             await deploy(fresh.http_url, tmp_path, operator=OPERATOR, vault=VAULT, venues=[unknown])
+        assert "\n" not in str(refusal.value)
         assert Web3(HTTPProvider(fresh.http_url)).eth.block_number == 0
         (tmp_path / "file").write_text("")
-        with pytest.raises(DeploymentError, match=r"file/1 cannot be written to \(Not a directory\)"):
-            await deploy(fresh.http_url, tmp_path / "file", operator=OPERATOR, vault=VAULT)
+        said = ape(*deployment(fresh.http_url, tmp_path / "file"))
+        assert "file/1 cannot be written to (Not a directory)" in said.err
         assert Web3(HTTPProvider(fresh.http_url)).eth.block_number == 0
         # A local node with mainnet's chain id is deployed to like any other.
-        await deploy(fresh.http_url, tmp_path, operator=OPERATOR, vault=VAULT)
+        assert ape(*deployment(fresh.http_url, tmp_path)).code == 0
         async with connect(fresh.http_url) as node:
             assert all(one.verified for one in await verify_deployments(node, tmp_path, 1))
 

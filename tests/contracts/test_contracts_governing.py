@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,9 @@ class Governed:
 
 
 @pytest.fixture(scope="module")
-def governed(start_ape: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Governed]:
+def governed(ape: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Governed]:
     with AnvilProcess(AnvilOptions(timestamp=int(time.time()) - 10)) as node:
-        yield Governed(node, tmp_path_factory.mktemp("governed"), start_ape())
+        yield Governed(node, tmp_path_factory.mktemp("governed"), ape)
 
 
 def test_configure_closes_the_difference_and_then_does_nothing(governed: Governed) -> None:
@@ -179,14 +179,20 @@ def test_the_operator_is_rotated(governed: Governed) -> None:
     governed.run("rotate_operator", *words, "--account", UPGRADER)
     governed.run("rotate_operator", *words, "--account", ADMIN)
     # Nothing changes before the delay has passed.
-    assert governed.manifest("ArbitrageRouter") == old
+    waiting = governed.manifest("ArbitrageRouter")
+    announced = waiting.pop("next")
+    assert waiting == old
     governed.pass_time(DELAY_S + 1)
     governed.run("rotate_operator", *words, "--account", UPGRADER)
     governed.run("rotate_operator", *words, "--account", ADMIN)
     record = governed.manifest("ArbitrageRouter")
     assert governed.contract("DexRegistry").functions.router().call().lower() == record["address"]
     assert record["constructor_args"] == [new, *old["constructor_args"][1:]]
-    assert [one["address"] for one in record["history"]] == [old["address"]]
+    assert (record["address"], record["code_hash"]) == (announced["address"], announced["code_hash"])
+    (before,) = record["history"]
+    assert (before["address"], "next" in record) == (old["address"], False)
+    assert (governed.folder / "out" / "31337" / before["standard_json"]).is_file()
+    assert before["standard_json"] != record["standard_json"]
     manager = governed.contract("AccessManager").functions
     former = Web3.to_checksum_address(old["constructor_args"][0])
     assert manager.hasRole(3, Web3.to_checksum_address(new)).call()[0]

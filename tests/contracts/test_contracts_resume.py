@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,17 +84,16 @@ def contract(web3: Web3, manifests: dict[str, Any], name: str) -> Any:
     return web3.eth.contract(address=address, abi=forge_artifact(name).abi)
 
 
-def interrupted(
-    start_ape: Callable[[], Any], folder: Path, kill_at: int, when: str
-) -> tuple[dict[str, Any], int]:
+def interrupted(apes: Any, folder: Path, kill_at: int, when: str) -> tuple[dict[str, Any], int]:
     """The result of a deployment whose process is killed around transaction `kill_at` and then run again, and
     how many transactions reached the proxy in all. `kill_at` zero: never."""
     killed = threading.Event()
-    ape = start_ape()
+    victim, ape = apes.take() if kill_at else None, apes.take()
 
     def told(number: int, moment: str) -> None:
         if number == kill_at and moment == when and not killed.is_set():
-            ape.kill()
+            assert victim is not None
+            victim.kill()
             killed.set()
             if when == "before":
                 raise Blocked
@@ -105,10 +103,9 @@ def interrupted(
         proxy = CountingProxy(node.http_url, told)
         try:
             given = ["--network", proxy.url, "--out", str(folder / "out"), *words]
-            if kill_at:
-                ape.start("deploy", *given)
+            if victim:
+                victim.start("deploy", *given)
                 assert killed.wait(60)
-                ape = start_ape()
             said = ape("deploy", *given)
             assert said.code == 0, said.err
             sent = proxy.sent
@@ -117,6 +114,7 @@ def interrupted(
             assert again.out.count(": kept ") == 4
             assert proxy.sent == sent
             assert not list((folder / "out" / "31337").glob(".*"))
+            apes.give_back(ape)
             return result(folder / "out", node.http_url), sent
         finally:
             proxy.close()
@@ -132,17 +130,17 @@ A_FEW = [(5, "after"), (TRANSACTIONS, "before")]
     [pytest.param(*one, marks=[] if one in A_FEW else pytest.mark.campaign) for one in EVERYWHERE],
 )
 def test_a_killed_deployment_resumes_to_the_same_result(
-    start_ape: Callable[[], Any], tmp_path: Path, uninterrupted: dict[str, Any], number: int, when: str
+    apes: Any, tmp_path: Path, uninterrupted: dict[str, Any], number: int, when: str
 ) -> None:
-    found, sent = interrupted(start_ape, tmp_path, number, when)
+    found, sent = interrupted(apes, tmp_path, number, when)
     assert found == uninterrupted
     # One is sent again when it did not arrive, none otherwise.
     assert sent == TRANSACTIONS + (when == "before")
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(start_ape: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def uninterrupted(apes: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a deployment leaves that nothing interrupts."""
-    found, sent = interrupted(start_ape, tmp_path_factory.mktemp("whole"), 0, "before")
+    found, sent = interrupted(apes, tmp_path_factory.mktemp("whole"), 0, "before")
     assert sent == TRANSACTIONS
     return found

@@ -13,10 +13,10 @@ from venue_bench import Bench, Node
 from benchmarks.gas import sized
 from engine.app.deploy import present
 from engine.app.forking import Universe, deploy_on_fork
-from engine.app.session import router_pinned
 from engine.app.simulate.chain_table import load_chain_table
 from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.chain.deployments import check, read_manifests
+from engine.chain.routers import read_router
 from engine.chain.rpc import connect
 from engine.domain.execution import Pinned
 from engine.domain.opportunity import Approved, CheckResult
@@ -65,7 +65,7 @@ async def test_v4_and_balancer_cycles_are_executed_on_a_fork(
     operator = await deploy_on_fork(fork, universe, tmp_path, native)
     async with connect(fork.http_url) as node:
         deployment = await check(node, read_manifests(tmp_path, CHAIN_ID))
-        pinned = await router_pinned(node, deployment.router)
+        pinned = (await read_router(node, deployment.router)).pinned
         assert pinned == table.pinned
         # What is not on the chain yet is not pinned.
         assert await present(node, replace(pinned, pool_manager="0x" + "77" * 20)) == replace(

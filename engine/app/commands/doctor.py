@@ -19,13 +19,13 @@ from engine.app.conditions import halt_file
 from engine.app.governance import describe, examine_governance
 from engine.app.kernels import warm_kernels
 from engine.app.output import err, print_json, say
-from engine.app.session import router_operator
 from engine.app.settings import Settings, load_settings
 from engine.app.toolchain import foundry_tool, project_root
 from engine.chain.deployments import check, read_manifests
 from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.keys import keystore_address
 from engine.chain.registry import read_registry
+from engine.chain.routers import router_operator
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
 from engine.domain.errors import ConfigError, DeploymentError, RoundtripError
