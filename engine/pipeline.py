@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.amm.layout import StateEvents
 from engine.chain.logs import decode
 from engine.domain.errors import ExecutionError, NodeError
 from engine.domain.events import (
@@ -28,7 +29,7 @@ from engine.domain.events import (
 from engine.domain.execution import Execution, Intent, Plan, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused
-from engine.domain.pool_state import PoolState
+from engine.domain.pool_state import BlockReading
 from engine.domain.ports import BlockSource
 from engine.market.market import Market
 from engine.risk.activity import Activity
@@ -81,6 +82,11 @@ def unfinanced(opportunity: Opportunity) -> Opportunity:
     return opportunity
 
 
+def no_pools(events: StateEvents) -> Sequence[PoolRecord]:
+    """Logs tell everything."""
+    return ()
+
+
 def no_activity(block: BlockRef) -> Activity:
     """An engine that has done nothing yet."""
     return Activity()
@@ -91,24 +97,25 @@ class Line:
     """The stages between the market and the sender, chosen by the composition root.
 
     `conditions` asks the node what holds at a block; `admit` reads pools created in it into the market and
-    returns their rows; `refresh` reads pools whose logs say that they changed, but not how; `finance` adds
-    what a loan costs; `price` sets the fees a simulated plan is sent at, and what is not as it was simulated
-    is simulated anew; `execute` is None in paper mode; `publish` must not block;
-    `activity` is what the engine did lately; `tripwire` compares the market with the node; a search stops
-    after `search_seconds` with what it has.
+    returns their rows; `refresh` reads pools whose logs say that they changed, but not how, and with them
+    those that `silent` names, which move without a log; `finance` adds what a loan costs; `price` sets the
+    fees a simulated plan is sent at, and what is not as it was simulated is simulated anew; `execute` is None
+    in paper mode; `publish` must not block; `activity` is what the engine did lately; `tripwire` compares the
+    market with the node; a search stops after `search_seconds` with what it has.
     """
 
     market: Market
     finder: CycleFinder
     conditions: Callable[[BlockRef], Coroutine[Any, Any, Conditions]]
     admit: Callable[[RawBlock], Awaitable[Sequence[int]]]
-    refresh: Callable[[BlockRef, Sequence[PoolRecord]], Awaitable[Sequence[PoolState]]]
+    refresh: Callable[[BlockRef, Sequence[PoolRecord]], Awaitable[Sequence[BlockReading]]]
     assess: Callable[[Opportunity, RiskView], Approved | Refused]
     plan: Callable[[Approved, BlockRef], Plan]
     simulate: Callable[[Plan, BlockRef], Awaitable[SimulatedPlan | Refused]]
     execute: Execute | None
     publish: Callable[[Fact], None]
     per_block: int
+    silent: Callable[[StateEvents], Sequence[PoolRecord]] = no_pools
     price: Callable[[SimulatedPlan, GasCosts], SimulatedPlan] = unpriced
     finance: Callable[[Opportunity], Opportunity] = unfinanced
     activity: Callable[[BlockRef], Activity] = no_activity
@@ -200,8 +207,9 @@ class Pipeline:
         known_bad = set(line.market.quarantined)
         for row, reason in decoded.hostile:
             line.market.quarantine(row, reason)
-        touched = [line.market.pools[row] for row in sorted(decoded.touched)]
-        refreshed = await line.refresh(block, touched) if touched else ()
+        touched = (line.market.pools[row] for row in sorted(decoded.touched))
+        unlogged = list(dict.fromkeys((*touched, *line.silent(decoded.events))))
+        refreshed = await line.refresh(block, unlogged) if unlogged else ()
         changed = line.market.apply(block, decoded.events, refreshed, decoded.touched)
         fresh = line.market.quarantined.keys() - known_bad
         for row in sorted({line.market.rows_of(row).start for row in fresh}):

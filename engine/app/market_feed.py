@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.app.listed import read_listed
 from engine.app.loading import load
 from engine.app.settings import Settings
-from engine.chain.bootstrap import bootstrap, refresh
+from engine.chain.bootstrap import bootstrap, read_with_block
 from engine.chain.changes import touched_since
 from engine.chain.creations import decode_creations
 from engine.chain.discovery import find_pools, list_pools
@@ -18,7 +18,7 @@ from engine.chain.logs import READ_AGAIN
 from engine.chain.readers.reading import Reading
 from engine.domain.errors import NodeError
 from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, RawBlock, Token, Venue
-from engine.domain.pool_state import Bootstrap, PartialState, PoolState
+from engine.domain.pool_state import BlockReading, Bootstrap, PartialState, PoolState
 from engine.domain.ports import Node
 from engine.market.divergence import SILENT
 from engine.market.hubs import hub_of
@@ -97,17 +97,18 @@ class MarketFeed:
         self._note_read(reading)
         return [row for first in load(market, reading) for row in market.rows_of(first)]
 
-    async def refresh(self, block: BlockRef, pools: Sequence[PoolRecord]) -> Sequence[PoolState]:
-        """States at `block` of known pools whose logs do not carry them; fewer when some cannot be read, none
-        when the node fails: the market then holds those to be lost, and `admit` reads them later."""
+    async def refresh(self, block: BlockRef, pools: Sequence[PoolRecord]) -> Sequence[BlockReading]:
+        """Readings at `block` of known pools whose logs do not carry their state, or not all of it; fewer
+        when some cannot be read, none when the node fails: the market then holds those to be lost whose logs
+        asked for it, and `admit` reads them later."""
         try:
-            states, refused = await refresh(
+            readings, refused = await read_with_block(
                 self._node, pools, self.venues, block, trade_time=self.trade_time(block)
             )
         except NodeError:
             return ()
         self._refuse(refused)
-        return tuple(states.values())
+        return readings
 
     def trade_time(self, block: BlockRef) -> int:
         """When a state as of `block` is to be traded on, seconds."""

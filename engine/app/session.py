@@ -54,6 +54,7 @@ from engine.execution.submitter import Submitter
 from engine.execution.tracker import Tracker
 from engine.market.divergence import VenueTrust
 from engine.market.market import Market
+from engine.market.silent import SilentReads
 from engine.pipeline import Line, Pipeline
 from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
@@ -262,6 +263,7 @@ class Session:
                 conditions=reader.read,
                 admit=lambda raw: self.feed.admit(market, raw),
                 refresh=self.feed.refresh,
+                silent=SilentReads(market).due,
                 tripwire=self.tripwire,
                 assess=RiskChain(settings.risk).assess,
                 plan=planner.plan,

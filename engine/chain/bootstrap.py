@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from eth_utils import keccak
@@ -12,8 +13,17 @@ from engine.chain.readers.families import read_states
 from engine.chain.readers.reading import Progress, Reading
 from engine.chain.vouching import unvouched
 from engine.chain.wire import octets
-from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Token, Venue
-from engine.domain.pool_state import Bootstrap, PartialState, PoolState
+from engine.domain.market import ZERO_ADDRESS, BlockRef, PoolRecord, Protocol, Token, Venue
+from engine.domain.pool_state import (
+    BlockReading,
+    Bootstrap,
+    PartialState,
+    PoolState,
+    V3Fees,
+    V3PoolState,
+    V4Fees,
+    V4PoolState,
+)
 from engine.domain.ports import Node
 from engine.domain.provenance import is_genuine
 
@@ -90,6 +100,34 @@ async def refresh(
     reading = Reading(node, block, venues, trade_time=trade_time, ticks=ticks)
     await read_states(reading, pools)
     return reading.states, reading.refused
+
+
+async def read_with_block(
+    node: Node, pools: Sequence[PoolRecord], venues: Sequence[Venue], block: BlockRef, *, trade_time: int
+) -> tuple[list[BlockReading], dict[str, str]]:
+    """What the logs of `block` do not tell of known pools, and why some could not be read: whole states, but
+    of pools of concentrated liquidity the fees in force alone. Protocols are read side by side, because the
+    line waits for it. Raises NodeError when the node fails."""
+    by_protocol: dict[Protocol, list[PoolRecord]] = {}
+    for pool in pools:
+        by_protocol.setdefault(pool.protocol, []).append(pool)
+    answers = await asyncio.gather(
+        *(
+            refresh(node, group, venues, block, trade_time=trade_time, ticks=False)
+            for group in by_protocol.values()
+        )
+    )
+    readings = [_unlogged(state) for states, _ in answers for state in states.values()]
+    return readings, {key: reason for _, refused in answers for key, reason in refused.items()}
+
+
+def _unlogged(state: PoolState) -> BlockReading:
+    match state:
+        case V3PoolState():
+            return V3Fees(state.pool, state.fees or (state.pool.fee_pips, state.pool.fee_pips))
+        case V4PoolState():
+            return V4Fees(state.pool, state.lp_fee, state.protocol_fee)
+    return state
 
 
 def _provenance_verdicts(pools: Sequence[PoolRecord], venues: Sequence[Venue]) -> dict[str, str]:

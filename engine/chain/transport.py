@@ -114,6 +114,9 @@ class _Correlated(PersistentConnectionProvider):
                 return await future
         finally:
             self._pending.pop(key, None)
+            if future.done() and not future.cancelled():
+                # Where sending failed as the connection ended, nobody has asked what became of the answer.
+                future.exception()
 
     async def _message_listener(self) -> None:
         reason = "the connection was closed"

@@ -230,6 +230,28 @@ PoolState = (
 
 
 @dataclass(frozen=True, slots=True)
+class V3Fees:
+    """The fees in force of a pool of concentrated liquidity, as in `V3PoolState`: all that its logs may not
+    tell."""
+
+    pool: PoolRecord
+    fees: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class V4Fees:
+    """The fees in force of a Uniswap V4 pool, as in `V4PoolState`."""
+
+    pool: PoolRecord
+    lp_fee: int
+    protocol_fee: int
+
+
+# What may be read of a pool together with a block.
+BlockReading = PoolState | V3Fees | V4Fees
+
+
+@dataclass(frozen=True, slots=True)
 class Bootstrap:
     """Everything read at `block`. `refused` maps the address of a token or pool that was left out to the
     reason; a pool with a refused token is refused too."""

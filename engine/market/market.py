@@ -12,7 +12,6 @@ from engine.amm.families.table import make_ready
 from engine.amm.layout import (
     EVENT_V3_BURN,
     EVENT_V3_MINT,
-    KIND_V3,
     MAX_TICK,
     MIN_TICK,
     PoolArrays,
@@ -22,7 +21,7 @@ from engine.amm.v4_fees import DYNAMIC_FEE_FLAG
 from engine.domain.errors import MarketError, ReorgTooDeep, UnknownParent
 from engine.domain.market import BlockRef, PoolRecord, Token
 from engine.domain.pool_details import AlgebraDetails, CamelotDetails, UniswapV4Details
-from engine.domain.pool_state import PoolState, V3PoolState
+from engine.domain.pool_state import BlockReading, PoolState, V3Fees, V3PoolState, V4Fees, V4PoolState
 from engine.market import undo
 from engine.market.families import check_record, kind_of, ramp_end, rules_of, untradable
 from engine.market.hubs import hub_of
@@ -179,7 +178,7 @@ class Market:
         row = int(self.tables.group[row])
         return state_of(self.tables, row, self.pools[row])
 
-    def _write(self, row: int, state: PoolState) -> None:
+    def _write(self, row: int, state: BlockReading) -> None:
         first = self.pool_row.get(state.pool.key)
         if first is None or first != self.tables.group[row] or self.pools[first] != state.pool:
             raise MarketError(f"the state is of pool {state.pool.key}, which row {row} is not")
@@ -232,18 +231,18 @@ class Market:
         self,
         block: BlockRef,
         events: StateEvents,
-        refreshed: Sequence[PoolState] = (),
+        refreshed: Sequence[BlockReading] = (),
         touched: Iterable[int] = (),
     ) -> NDArray[np.int32]:
         """Move the head to its child `block` and return the rows (i32, ascending) whose state changed.
 
-        `refreshed` are readings at this very block of pools whose logs do not carry their state, `touched`
-        the rows of pools that need one: a touched pool without a reading is stale from here on. All of the
-        block is applied or, on an error, none: MarketError for events or readings that name no pool,
-        UnknownParent when `block` does not extend the head. An event no honest contract emits (a liquidity
-        underflow, a reserve above uint112), or an impossible reading, does not stop the block, because one
-        hostile pool must not blind us to all others: that pool keeps its state from before the block, is
-        quarantined with the reason and marked stale, and the rest is applied.
+        `refreshed` are readings at this very block of pools whose logs do not carry their state, or not all
+        of it; `touched` the rows of pools that need one: a touched pool without a reading is stale from here
+        on. All of the block is applied or, on an error, none: MarketError for events or readings that name no
+        pool, UnknownParent when `block` does not extend the head. An event no honest contract emits (a
+        liquidity underflow, a reserve above uint112), or an impossible reading, does not stop the block,
+        because one hostile pool must not blind us to all others: that pool keeps its state from before the
+        block, is quarantined with the reason and marked stale, and the rest is applied.
         """
         head = self.head
         if head is None:
@@ -255,7 +254,7 @@ class Market:
         _check_events(events, self.tables.count)
         read = self._rows_read(refreshed)
         awaited = {int(self.tables.group[row]) for row in touched} - read.keys()
-        entry = self._record(head, events, [*read, *awaited])
+        entry = self._record(head, events, read, awaited)
         codes = np.zeros(len(events.kind), np.uint8)
         state = StateTables(**{name: getattr(self.tables, name) for name in StateTables._fields})
         if apply_events_nb(state, events, codes):
@@ -266,11 +265,15 @@ class Market:
             self._take_reading(row, reading)
         for row in awaited:
             self._fault(row, f"touched in block {block.number} and not read again")
+        same = [row for first in read if self._is_as_before(entry, first) for row in self.rows_of(first)]
         moved = self._moving_rows(head.timestamp + self.block_interval)
-        rows = np.union1d(entry.rows, np.array(moved, np.int32)).astype(np.int32)
+        rows = np.union1d(np.setdiff1d(entry.rows, same), np.array(moved, np.int32)).astype(np.int32)
         return rows[self.tables.stale[rows] == 0]
 
-    def _rows_read(self, refreshed: Sequence[PoolState]) -> dict[int, PoolState]:
+    def _is_as_before(self, entry: undo.UndoEntry, row: int) -> bool:
+        return row not in entry.read_rows and undo.is_as_before(self.tables, entry, row)
+
+    def _rows_read(self, refreshed: Sequence[BlockReading]) -> dict[int, BlockReading]:
         read = {}
         for reading in refreshed:
             row = self.pool_row.get(reading.pool.key)
@@ -279,24 +282,28 @@ class Market:
             read[row] = reading
         return read
 
-    def _record(self, head: BlockRef, events: StateEvents, read: list[int]) -> undo.UndoEntry:
+    def _record(
+        self, head: BlockRef, events: StateEvents, read: dict[int, BlockReading], awaited: set[int]
+    ) -> undo.UndoEntry:
         """Copies of all that the block may overwrite; room for the ticks it may add."""
         tables = self.tables
         mints = np.bincount(events.pool[events.kind == EVENT_V3_MINT], minlength=1)
         for row in np.flatnonzero(mints):
             tables.reserve_ticks(int(row), int(tables.tick_count[row] + 2 * mints[row]))
-        groups = [row for first in read for row in self.rows_of(first)]
+        groups = [row for first in (*read, *awaited) for row in self.rows_of(first)]
         rows = np.unique(events.pool).astype(np.int32)
         rows = rows[tables.stale[rows] == 0]
         rows = np.union1d(rows, np.array(groups, np.int32)).astype(np.int32)
         positions = (events.kind == EVENT_V3_MINT) | (events.kind == EVENT_V3_BURN)
         position_rows = np.intersect1d(rows, events.pool[positions])
-        whole = [row for row in read if tables.family[row] == KIND_V3]
+        whole = [row for row, reading in read.items() if isinstance(reading, V3PoolState | V4PoolState)]
         return undo.record(tables, head, rows, np.union1d(position_rows, np.array(whole, np.int32)))
 
-    def _take_reading(self, row: int, reading: PoolState) -> None:
+    def _take_reading(self, row: int, reading: BlockReading) -> None:
         """A reading that belongs to the block: undone with it, unless what it replaced was already wrong."""
         was_stale = bool(self.tables.stale[row])
+        if was_stale and isinstance(reading, V3Fees | V4Fees):
+            return
         try:
             self._write(row, reading)
         except MarketError as error:

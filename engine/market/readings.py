@@ -24,7 +24,16 @@ from engine.amm.layout import (
 from engine.amm.v4_fees import PIPS, v4_fee
 from engine.domain.errors import MarketError
 from engine.domain.market import PoolRecord, Protocol
-from engine.domain.pool_state import CamelotPoolState, PoolState, V2PoolState, V3PoolState, V4PoolState
+from engine.domain.pool_state import (
+    BlockReading,
+    CamelotPoolState,
+    PoolState,
+    V2PoolState,
+    V3Fees,
+    V3PoolState,
+    V4Fees,
+    V4PoolState,
+)
 from engine.market.families import kind_of, pack, unpack
 from engine.market.tables import PoolTables
 
@@ -36,11 +45,16 @@ _PIPS_PER_CAMELOT_UNIT = 10
 Ticks = Sequence[tuple[int, int] | tuple[int, int, int]]
 
 
-def write_state(tables: PoolTables, row: int, rows: int, state: PoolState) -> None:
-    """Write `state` to the `rows` rows from `row`. Raises MarketError, changing nothing, for values the
-    contract cannot hold and for a state of another family."""
+def write_state(tables: PoolTables, row: int, rows: int, state: BlockReading) -> None:
+    """Write `state`, or only fees, to the `rows` rows from `row`. Raises MarketError, changing nothing, for
+    values the contract cannot hold and for a state of another family."""
     record = state.pool
     match state:
+        case V3Fees():
+            tables.fee_pips[row] = _pips(record, state.fees)
+        case V4Fees():
+            tables.fee_pips[row] = _v4_fees(record, state)
+            tables.lp_fee[row], tables.protocol_fee[row] = state.lp_fee, state.protocol_fee
         case V2PoolState():
             write_v2(tables, row, record, state.reserve0, state.reserve1)
         case CamelotPoolState() if kind_of(record) == KIND_V2:
@@ -120,7 +134,7 @@ def _pips(record: PoolRecord, fees: tuple[int, int], per_unit: int = 1) -> tuple
     return pips
 
 
-def _v4_fees(record: PoolRecord, state: V4PoolState) -> tuple[int, int]:
+def _v4_fees(record: PoolRecord, state: V4PoolState | V4Fees) -> tuple[int, int]:
     try:
         return (
             v4_fee(state.protocol_fee, state.lp_fee, True),

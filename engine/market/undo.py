@@ -60,3 +60,15 @@ def restore(tables: PoolTables, entry: UndoEntry, only: NDArray[np.int32] | None
         if row in wanted:
             start = int(tables.word_start[row])
             tables.words[start : start + len(words)] = words
+
+
+def is_as_before(tables: PoolTables, entry: UndoEntry, row: int) -> bool:
+    """Whether the pool of first row `row`, one of the entry's, has the state it had before the block; no if
+    its ticks may have changed."""
+    at = int(np.searchsorted(entry.rows, row))
+    if row in entry.ticks or any(
+        (getattr(tables, name)[row] != values[at]).any() for name, values in entry.columns.items()
+    ):
+        return False
+    words = entry.words.get(row)
+    return np.array_equal(tables.read_words(row), words if words is not None else ())

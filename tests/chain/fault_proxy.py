@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 import threading
 import time
 from collections import Counter, deque
@@ -24,6 +25,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from removed_logs import SUBSCRIPTION, RemovedLogs, notification
 
 MAX_BYTES = 1 << 30
 
@@ -38,7 +40,7 @@ class Fault(StrEnum):
     CUT = "cut"
     CORRUPT = "corrupt"
     STATUS = "status"  # http only
-    REMOVED = "removed"  # eth_getLogs: logs of other blocks, marked removed, among the answer
+    REMOVED = "removed"  # logs of other blocks, marked removed: in eth_getLogs answers, and pushed over ws
 
 
 @dataclass
@@ -46,7 +48,8 @@ class Script:
     """Which fault each message meets: a rate per fault, drawn by `seed` in the order of the messages.
 
     `delay_s` is the longest delay; `statuses` are drawn for STATUS, `corruptions` (names of `CORRUPTIONS`)
-    for CORRUPT. `calm_after` messages, when given, nothing goes wrong any more.
+    for CORRUPT. `calm_after` messages, when given, nothing goes wrong any more. With any `removed`, every
+    reorganisation is followed by the logs it removed, as nodes push them to who subscribed to logs.
     """
 
     seed: int = 0
@@ -135,7 +138,7 @@ class FaultProxy:
         self._frozen_at: int | None = None
         self._sockets: set[web.WebSocketResponse] = set()
         self._transports: set[asyncio.BaseTransport] = set()
-        self._known_logs: deque[dict[str, Any]] = deque(maxlen=64)
+        self._logs = RemovedLogs()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -274,6 +277,10 @@ class FaultProxy:
         async for message in far:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 break
+            # The node writes an answer in two segments: it waits for our acknowledgement of the first.
+            wire = far.get_extra_info("socket")
+            if wire is not None and hasattr(socket, "TCP_QUICKACK"):
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             answer = json.loads(message.data)
             if _is_head(answer):
                 heads.append(message.data)
@@ -283,6 +290,8 @@ class FaultProxy:
                     continue
                 answer = json.loads(heads.popleft())
             fault = self._draw()
+            for each in self._removed(answer, fault) if _is_head(answer) else ():
+                await near.send_str(json.dumps(each))
             if self.hanging or fault is Fault.DROP:
                 continue
             if fault is Fault.CUT:
@@ -303,6 +312,18 @@ class FaultProxy:
                 await near.send_str(each)
             held.clear()
         self._abort(near)
+
+    def _removed(self, answer: dict[str, Any], fault: Fault | None) -> list[dict[str, Any]]:
+        """Notifications of the logs that a head replaces, or that a faulty node believes it does; once in a
+        while under the name of the subscription to heads."""
+        gone = self._logs.by(answer["params"]["result"])
+        if fault is Fault.REMOVED:
+            gone += self._logs.some()
+        elif not self.script.removed or not gone:
+            return []
+        self.counts["removed logs pushed"] += len(gone)
+        name = self.script.choose((answer["params"]["subscription"], *(SUBSCRIPTION,) * 7))
+        return [notification(log, name) for log in gone]
 
     async def _send_later(self, near: web.WebSocketResponse, text: str) -> None:
         await asyncio.sleep(self.script.pause_s())
@@ -360,8 +381,8 @@ class FaultProxy:
                 reason = f"query returned more than {self.log_cap} results"
                 return {"jsonrpc": "2.0", "id": answer["id"], "error": {"code": -32005, "message": reason}}
             if fault is Fault.REMOVED:
-                result = result + [log | {"removed": True} for log in list(self._known_logs)[-2:]]
-            self._known_logs.extend(answer["result"])
+                result = result + self._logs.some()
+            self._logs.note(answer["result"])
         if self.alter is not None:
             result = self.alter(method, params, result)
         return answer | {"result": result}

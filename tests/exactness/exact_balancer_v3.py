@@ -186,9 +186,12 @@ class World:
 
 
 def _created(sender: str, nonce: int) -> str:
-    """The address of a contract an account creates; nonces from 1 to 127 are their own RLP."""
-    assert 0 < nonce < 128
-    return "0x" + keccak(b"\xd6\x94" + bytes.fromhex(sender[2:]) + bytes([nonce])).hex()[-40:]
+    """The address of a contract an account creates: of the RLP of both, where small nonces are themselves."""
+    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+    if not 0 < nonce < 128:
+        number = bytes([0x80 + len(number)]) + number
+    pair = b"\x94" + bytes.fromhex(sender[2:]) + number
+    return "0x" + keccak(bytes([0xC0 + len(pair)]) + pair).hex()[-40:]
 
 
 def _balances(rng: random.Random, pool: Pool) -> list[int]:

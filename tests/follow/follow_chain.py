@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import exact_balancer_v2
+import exact_balancer_v3
 import exact_curve
 import exact_solidly
 import exact_v4
@@ -17,10 +19,14 @@ from eth_utils import keccak
 from exact_build import npm_code
 from exact_chain import _split
 from exact_ranges import Ticks, random_swap
+from exact_worlds import Pool
+from follow_balancer import BalancerV2, BalancerV3
 from local_node import LocalNode
 from published_worlds import OWNER, NodeChain, Reverted, build_on
 
+from engine.amm.layout import V4
 from engine.amm.tick_math import tick_at_sqrt_ratio
+from engine.amm.v4_fees import DYNAMIC_FEE_FLAG
 from engine.chain.readers.v4 import pool_id
 from engine.domain.market import PoolRecord, Protocol, Token, Venue
 from engine.domain.pool_details import (
@@ -36,6 +42,8 @@ from engine.domain.pool_details import (
 
 Q96 = 1 << 96
 ACTION_GAS = 8_000_000
+# An account may be a hook: none of its address bits ask for a call, and it may set a dynamic fee.
+HOOK = "0x" + "f1" * 18 + "c000"
 
 
 class BusyChain(NodeChain):
@@ -61,8 +69,14 @@ class BusyChain(NodeChain):
         decoded = decode(returns, bytes.fromhex(answer[2:]))
         return decoded[0] if len(decoded) == 1 else decoded
 
-    def _send(self, to: str, data: bytes) -> None:
-        transaction = {"from": OWNER, "to": to, "data": "0x" + data.hex(), "gas": hex(ACTION_GAS)}
+    def call_from(self, sender: str, to: str, signature: str, *values: Any) -> None:
+        """As `call`, from another account, whether it is a contract or not."""
+        types = _split(signature[signature.index("(") + 1 : -1])
+        self.node.rpc("anvil_setBalance", sender, hex(10**24))
+        self._send(to, keccak(text=signature)[:4] + encode(types, values), sender)
+
+    def _send(self, to: str, data: bytes, sender: str = OWNER) -> None:
+        transaction = {"from": sender, "to": to, "data": "0x" + data.hex(), "gas": hex(ACTION_GAS)}
         self.node.rpc("eth_sendTransaction", transaction)
 
 
@@ -79,6 +93,25 @@ class Followed:
             yield Token(token, "C", decimals)
 
 
+class DynamicWorld(exact_v4.ManagerWorld):
+    """A Uniswap V4 pool whose fee its hook sets, without any log."""
+
+    def create(self, rng: random.Random, price: int) -> Any:
+        self.key = (*self.tokens, DYNAMIC_FEE_FLAG, 60, HOOK)
+        self.chain.call(self.driver, f"use({exact_v4._KEY})", self.key)
+        self.chain.call(self.manager, f"initialize({exact_v4._KEY},uint160)", self.key, price)
+        return Pool(self.manager, (0, 0), Ticks(60), V4)
+
+    def settle(self, rng: random.Random, pool: Pool) -> None:
+        if rng.random() < 0.3:
+            protocol_fee = rng.randrange(1001) | rng.randrange(1001) << 12
+            signature = f"setProtocolFee({exact_v4._KEY},uint24)"
+            self.chain.call(self.manager, signature, self.key, protocol_fee)
+        fee = rng.choice([0, 1, 500, 3000, rng.randrange(200_000)])
+        signature = f"updateDynamicLPFee({exact_v4._KEY},uint24)"
+        self.chain.call_from(HOOK, self.manager, signature, self.key, fee)
+
+
 class FollowWorld:
     """The pools, on a node that mines when told to."""
 
@@ -86,7 +119,15 @@ class FollowWorld:
         self.node = node
         self._worlds: list[Any] = []
         self.venues: list[Venue] = []
-        self.pools = [*self._concentrated(), self._v4(), *self._pairs(), self._curve(), *self._vaults()]
+        self.pools = [
+            *self._concentrated(),
+            self._v4(exact_v4.ManagerWorld),
+            self._v4(DynamicWorld),
+            *self._pairs(),
+            self._curve(),
+            *self._vaults(),
+            *self._balancer(),
+        ]
         for world in self._worlds:
             world.chain = BusyChain(node, world.chain.time)
         self.chain = BusyChain(node, 0)
@@ -109,6 +150,7 @@ class FollowWorld:
             "UniswapWorld": (Protocol.UNISWAP_V3, None),
             "PancakeWorld": (Protocol.UNISWAP_V3, None),
             "SlipstreamWorld": (Protocol.SLIPSTREAM, None),
+            "AlgebraWorld": (Protocol.ALGEBRA, AlgebraDetails(AlgebraVersion.V2)),
             "IntegralWorld": (Protocol.ALGEBRA, AlgebraDetails(AlgebraVersion.INTEGRAL)),
         }
         for name, (protocol, details) in kinds.items():
@@ -117,18 +159,19 @@ class FollowWorld:
             tokens = tuple(token.lower() for token in world.tokens)
             fee, spacing = pool.fees[0], pool.ticks.spacing
             record = PoolRecord(pool.address.lower(), protocol, "", tokens, fee, spacing, details)
-            settles = name == "IntegralWorld"
+            settles = name in ("IntegralWorld", "SlipstreamWorld")
             yield Followed(record, (18, 18), _ranged(world, pool, rng, settles))
 
-    def _v4(self) -> Followed:
+    def _v4(self, make: Callable[[], Any]) -> Followed:
         rng = random.Random(4)
-        world = self._build(exact_v4, exact_v4.ManagerWorld)
+        world = self._build(exact_v4, make)
         pool = world.create(rng, Q96 * 11 // 10)
         tokens = tuple(token.lower() for token in world.tokens)
         _, _, fee, spacing, hooks = world.key
         draft = UniswapV4Details("", pool.address.lower(), fee, spacing, hooks)
         details = UniswapV4Details(pool_id(draft, *tokens), pool.address.lower(), fee, spacing, hooks)
-        record = PoolRecord(details.manager, Protocol.UNISWAP_V4, "", tokens, fee, spacing, details)
+        known_fee = 0 if fee == DYNAMIC_FEE_FLAG else fee
+        record = PoolRecord(details.manager, Protocol.UNISWAP_V4, "", tokens, known_fee, spacing, details)
         return Followed(record, (18, 18), _ranged(world, pool, rng, True))
 
     def _pairs(self) -> Iterable[Followed]:
@@ -139,9 +182,11 @@ class FollowWorld:
         signature = "createPair(address,address)"
         pair = chain.call(factory, signature, *tokens, returns=("address",))
         pools = [(pair, tokens, Protocol.UNISWAP_V2, (18, 18), 3000, None)]
+        factory_of: dict[str, str] = {}
         for stable in (False, True):
             world = build_on(self.node, exact_solidly, lambda stable=stable: exact_solidly.World(stable))
             address, decimals = world.pools[1]
+            factory_of[address] = world.factory
             members = [chain.call(address, name, returns=("address",)) for name in ("token0()", "token1()")]
             details = SolidlyDetails(stable, decimals, SolidlyVersion.AERODROME)
             name = "stable" if stable else "volatile"
@@ -157,11 +202,18 @@ class FollowWorld:
             venue = "" if details is None else "stable" if details.stable else "volatile"
             members = tuple(token.lower() for token in members)
             record = PoolRecord(address.lower(), protocol, venue, members, fee, 0, details)
-            yield Followed(record, tuple(decimals), self._pair_acts(address, members, decimals))
+            yield Followed(
+                record, tuple(decimals), self._pair_acts(address, members, factory_of.get(address))
+            )
 
-    def _pair_acts(self, pair: str, tokens: list[str], decimals: tuple[int, ...]) -> Callable:
+    def _pair_acts(self, pair: str, tokens: Sequence[str], factory: str | None) -> Callable:
         def act(rng: random.Random) -> None:
             chain, side = self.chain, rng.randrange(2)
+            if factory is not None and rng.random() < 0.1:
+                signature = "setCustomFee(address,uint256)"
+                manager = chain.call(factory, "feeManager()", returns=("address",))
+                chain.call_from(manager, factory, signature, pair, rng.randrange(1, 300))
+                return
             held = [chain.call(t, "balanceOf(address)", pair, returns=("uint256",)) for t in tokens]
             more = held[side] + max(held[side] // rng.randrange(50, 5_000), 1)
             kind = rng.random()
@@ -224,14 +276,30 @@ class FollowWorld:
                 vault.lower(), Protocol.ERC4626, "", (asset.lower(), vault.lower()), 0, 0, details
             )
 
-            def act(rng: random.Random, vault: str = vault) -> None:
-                amount = rng.randrange(1, 10**22)
-                if rng.random() < 0.5:
+            def act(rng: random.Random, vault: str = vault, asset: str = asset) -> None:
+                amount, drawn = rng.randrange(1, 10**22), rng.random()
+                if drawn < 0.2:
+                    # A donation, of which the vault says nothing.
+                    held = self.chain.call(asset, "balanceOf(address)", vault, returns=("uint256",))
+                    self.chain.call(asset, "set(address,uint256)", vault, held + amount)
+                elif drawn < 0.6:
                     self.chain.call(vault, "deposit(uint256,address)", amount, OWNER)
                 else:
                     self.chain.call(vault, "redeem(uint256,address,address)", amount, OWNER, OWNER)
 
             yield Followed(record, (18, 18), act)
+
+    def _balancer(self) -> Iterator[Followed]:
+        rng = random.Random(5)
+        second = self._build(exact_balancer_v2, lambda: exact_balancer_v2.World(_of_no_round))
+        third = self._build(exact_balancer_v3, lambda: exact_balancer_v3.World(_of_no_round))
+        for at in (BalancerV2(second, lambda: self.chain), BalancerV3(third, lambda: self.chain)):
+            for made in at.pools(rng):
+                yield Followed(*made)
+
+
+def _of_no_round(world: Any, rng: random.Random) -> Any:
+    raise AssertionError("no rounds are played here")
 
 
 def _ranged(world: Any, pool: Any, rng: random.Random, settles: bool) -> Callable:

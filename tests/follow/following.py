@@ -13,16 +13,17 @@ from typing import Any
 from fault_proxy import FaultProxy, Script
 from follow_chain import FollowWorld
 
-from engine.chain.bootstrap import refresh
+from engine.chain.bootstrap import read_with_block, refresh
 from engine.chain.endpoint_set import EndpointSet
 from engine.chain.rpc import RpcNode
 from engine.chain.source import LiveBlockSource
 from engine.domain.errors import GapTooWide, NodeError, ReorgTooDeep
 from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.opportunity import TradingState
-from engine.domain.pool_state import PoolState
+from engine.domain.pool_state import BlockReading, PoolState
 from engine.execution.planner import Planner, PlanTerms
 from engine.market.market import Market
+from engine.market.silent import SilentReads
 from engine.pipeline import Conditions, Line, Pipeline
 from engine.risk.chain import RiskChain
 from engine.risk.limits import RiskLimits
@@ -33,6 +34,9 @@ from engine.search.finder import Finder
 STANDSTILL_S = 60.0
 LAST_BLOCKS = 100
 REREADS = 20
+SILENT_PER_BLOCK = 4
+# The chain waits so long, every so many blocks, for a follower that is further behind than that.
+PACE_S, PACE_BLOCKS = 1.0, 10
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Follower:
     market: Market = field(default_factory=Market)
     resyncs: int = 0
     skipped: int = 0
+    followed: int = 0
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def synchronise(self) -> None:
@@ -67,6 +72,7 @@ class Follower:
                     async for raw in blocks:
                         if await self.pipeline.on_block(raw) is None:
                             self.skipped += 1
+                        self.followed += 1
                         self.moved.set()
             except (ReorgTooDeep, GapTooWide):
                 self.resyncs += 1
@@ -83,6 +89,14 @@ class Follower:
             return True
         return False
 
+    async def catches_up(self, number: int) -> None:
+        """Wait a while until the picture is one of block `number` or later."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PACE_S):
+                while self.market.head is None or self.market.head.number < number:
+                    self.moved.clear()
+                    await self.moved.wait()
+
     def _line(self) -> Line:
         base = self.world.pools[0].record.tokens[0]
         return Line(
@@ -97,6 +111,7 @@ class Follower:
             execute=None,
             publish=lambda fact: None,
             per_block=8,
+            silent=SilentReads(self.market, SILENT_PER_BLOCK).due,
         )
 
     async def _conditions(self, block: BlockRef) -> Conditions:
@@ -119,14 +134,14 @@ class Follower:
                 market.set_state(rows[-1], states[record.key])
         return rows
 
-    async def _refresh(self, block: BlockRef, pools: Sequence[PoolRecord]) -> Sequence[PoolState]:
+    async def _refresh(self, block: BlockRef, pools: Sequence[PoolRecord]) -> Sequence[BlockReading]:
         try:
-            states, _ = await refresh(
+            readings, _ = await read_with_block(
                 self.node, pools, self.world.venues, block, trade_time=block.timestamp + 12
             )
         except NodeError:
             return ()
-        return tuple(states.values())
+        return readings
 
     async def _never(self, plan: Any, block: BlockRef) -> Any:
         raise AssertionError("nothing may pass the risk chain here")
@@ -177,8 +192,9 @@ def _slices(market: Market, truth: Market, mine: int, row: int) -> list[tuple[An
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `moved` pools are not as they were at its start; `recovery_s` from the last fault to a
-    picture that is level with the node's head."""
+    """How a run ended. `moved` pools are not as they were at its start; `followed` counts blocks taken, those
+    of abandoned branches too; `recovery_s` from the last fault to a picture that is level with the node's
+    head."""
 
     differences: list[str]
     moved: int
@@ -187,6 +203,7 @@ class Outcome:
     deepest: int
     actions: int
     blocks: int
+    followed: int
     resyncs: int
     faults: dict[str, int]
 
@@ -195,7 +212,8 @@ def script_of(seed: int) -> Script:
     """Everything that may go wrong on the way, at rates drawn by the seed."""
     rng = random.Random(seed)
     names = ("drop", "delay", "duplicate", "reorder", "cut", "corrupt", "removed")
-    rates = {name: rng.choice([0.0, 0.002, 0.01, 0.03]) for name in names}
+    # Per message: a block takes some forty.
+    rates = {name: rng.choice([0.0, 0.0003, 0.001, 0.004]) for name in names}
     return Script(seed=seed, delay_s=0.1, **rates)
 
 
@@ -204,7 +222,7 @@ async def run_seed(world: FollowWorld, seed: int, blocks: int, actions: int) -> 
     calm; what the engine believes in the end beside what the node says."""
     rng = random.Random(seed)
     node = world.node
-    with FaultProxy(node.http, script_of(seed)) as proxy:
+    with FaultProxy(node.http) as proxy:
         url = proxy.ws if seed % 3 else proxy.http
         async with EndpointSet([url], timeout_s=1.0) as faulty, RpcNode(node.http) as honest:
             follower = Follower(faulty, world)  # type: ignore[arg-type]
@@ -212,6 +230,7 @@ async def run_seed(world: FollowWorld, seed: int, blocks: int, actions: int) -> 
             before = market_of(
                 world, head := (await honest.latest()).ref, await read_all(honest, world, head)
             )
+            proxy.script = script_of(seed)
             task = asyncio.create_task(follower.follow())
             started = int(node.block()["number"], 16)
             done = deepest = reorgs = 0
@@ -227,8 +246,8 @@ async def run_seed(world: FollowWorld, seed: int, blocks: int, actions: int) -> 
                     reorgs, deepest = reorgs + 1, max(deepest, depth)
                 if rng.random() < 0.02:
                     _misbehave(proxy, rng)
-                if n % 10 == 0:
-                    await asyncio.sleep(rng.uniform(0, 0.1))
+                if n % PACE_BLOCKS == 0:
+                    await follower.catches_up(int(node.block()["number"], 16) - PACE_BLOCKS)
             faults = dict(proxy.counts)
             proxy.behave()
             calm = time.monotonic()
@@ -250,7 +269,8 @@ async def run_seed(world: FollowWorld, seed: int, blocks: int, actions: int) -> 
                 task.result()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-    return Outcome(found, moved, recovery, reorgs, deepest, done, blocks, follower.resyncs, faults)
+    counts = (reorgs, deepest, done, blocks, follower.followed, follower.resyncs)
+    return Outcome(found, moved, recovery, *counts, faults)
 
 
 def _misbehave(proxy: FaultProxy, rng: random.Random) -> None:

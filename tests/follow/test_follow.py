@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 from follow_chain import FollowWorld
@@ -31,7 +32,7 @@ def new_world(folder: Path) -> Iterator[FollowWorld]:
 
 async def test_a_short_run_ends_level_with_the_node(tmp_path: Path) -> None:
     with new_world(tmp_path) as world:
-        outcome = await run_seed(world, 1, 60, 240)
+        outcome = await run_seed(world, 2, 60, 300)
         assert outcome.differences == []
         assert outcome.reorgs > 0
         assert outcome.actions > 100
@@ -42,14 +43,18 @@ async def test_a_short_run_ends_level_with_the_node(tmp_path: Path) -> None:
 @pytest.mark.timeout(0)
 async def test_long_runs_end_level_with_the_node(tmp_path: Path) -> None:
     first = int(os.environ.get("ROUNDTRIP_CAMPAIGN_SEED", "1"))
+    recoveries: list[float] = []
     for seed in range(first, first + int(os.environ.get("ROUNDTRIP_FOLLOW_SEEDS", SEEDS))):
         with new_world(tmp_path) as world:
             outcome = await run_seed(world, seed, BLOCKS, ACTIONS)
             pools = len(world.pools)
+        recoveries.append(outcome.recovery_s)
         print(
             f"follow: seed {seed}, {outcome.actions} actions, {outcome.reorgs} reorgs up to "
-            f"{outcome.deepest} deep, {outcome.resyncs} resyncs, level again in {outcome.recovery_s:.2f} s",
+            f"{outcome.deepest} deep, {outcome.resyncs} resyncs, {outcome.followed} blocks followed, "
+            f"{dict(outcome.faults)}, level again in {outcome.recovery_s:.2f} s",
             flush=True,
         )
         assert outcome.differences == [], f"seed {seed}"
         assert outcome.moved == pools
+    print(f"follow: level again in {median(recoveries):.2f} s (median), {max(recoveries):.2f} s at most")
