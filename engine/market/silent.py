@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.amm.layout import StateEvents
 from engine.amm.v4_fees import DYNAMIC_FEE_FLAG
-from engine.domain.market import PoolRecord, Protocol
+from engine.domain.market import PoolRecord
 from engine.domain.pool_details import CurveStableDetails, StableSwapVariant, UniswapV4Details
 from engine.market.divergence import SILENT, Rotation
 from engine.market.market import Market
