@@ -16,7 +16,8 @@ from published_worlds import NODE_OPTIONS, needs_published
 
 pytestmark = needs_published
 SEEDS = 50
-BLOCKS, ACTIONS = 500, 2_000
+# Some more than 2,000 actions, so that every draw has as many.
+BLOCKS, ACTIONS = 500, 2_250
 
 
 @contextmanager
