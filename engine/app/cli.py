@@ -42,6 +42,7 @@ COMMANDS = {
     "doctor": Entry("Is this machine, node, key and configuration fit to run?", "doctor", kernels=True),
     "halt": Entry("Stop sending from the next block on.", "halt"),
     "resume": Entry("Take halt back.", "resume"),
+    "tokens": Entry("What was found out about each token.", "tokens"),
     "explain": Entry("Why an opportunity was executed or refused, with every number.", "explain"),
     "ledger": Entry("What was done, earned and paid."),
     "config": Entry("Check or show a configuration."),

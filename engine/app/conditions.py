@@ -22,6 +22,7 @@ from engine.chain.wire import quantity
 from engine.domain.feeds import FeedQuote
 from engine.domain.market import BlockRef, Protocol, Token
 from engine.domain.opportunity import TradingState
+from engine.domain.token_safety import TokenVerdict
 from engine.market.market import Market
 from engine.pipeline import Conditions
 from engine.risk.view import RiskView
@@ -30,6 +31,7 @@ from engine.search.gas_learning import GasLearner
 
 # How long a second endpoint may take to have a block before nothing is traded on it.
 WITNESS_WAIT_S = 0.5
+_NO_VERDICTS: Mapping[str, TokenVerdict] = {}
 
 
 @dataclass(slots=True)
@@ -105,8 +107,10 @@ class ConditionsReader:
         rotated: Rotated | None = None,
         gas: GasLearner | None = None,
         lenders: LenderBook | None = None,
+        verdicts: Mapping[str, TokenVerdict] = _NO_VERDICTS,
     ):
         self._lenders = lenders
+        self._verdicts = verdicts
         self._gas = gas or gas_learner(settings.gas)
         self._node = node
         self._settings = settings
@@ -175,6 +179,7 @@ class ConditionsReader:
             proven_pools=market.pool_row.keys(),
             quarantined=self._untouchable(registry.barred),
             allowed_tokens=self._allowed,
+            token_verdicts=self._verdicts,
             decimals={token.address: token.decimals for token in market.tokens},
             feeds=feeds,
             in_flight_pools=self._in_flight_pools(),

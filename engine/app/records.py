@@ -13,6 +13,7 @@ from engine.domain.events import (
     OpportunityApproved,
     OpportunityRefused,
     PlanSimulated,
+    TokenJudged,
 )
 from engine.ledger.book import entries_of
 from engine.ledger.journal import FileJournal, read_executions
@@ -42,6 +43,8 @@ class Records:
                 self.writer.record_verdict(fact.approved)
             case PlanSimulated():
                 self.writer.record_verdict(fact.simulated)
+            case TokenJudged():
+                self.writer.record_token(fact.verdict)
             case ExecutionResolved():
                 self.writer.record_execution(fact.execution, entries_of(fact.execution))
 

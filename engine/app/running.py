@@ -39,6 +39,7 @@ from engine.domain.events import (
     PlanSubmitted,
     PoolDiverged,
     PoolQuarantined,
+    TokenJudged,
     VenueHalted,
 )
 from engine.storage.pool_cache import PoolCache, cache_path
@@ -57,6 +58,7 @@ _FACTS = (
     PlanSubmitted,
     PoolDiverged,
     PoolQuarantined,
+    TokenJudged,
     VenueHalted,
 )
 _TELEMETRY_QUEUE = 10_000
@@ -176,6 +178,7 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
                     observe=bars.observe,
                     progress=bars.tell,
                     cache=stack.enter_context(open_cache(settings)),
+                    verdicts=records.repository.token_verdicts(settings.chain.chain_id),
                 )
                 session = await stack.enter_async_context(opening)
             # Not before: a run that cannot start says why in one line and nothing else.

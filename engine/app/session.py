@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from engine.app.lenders import LenderBook
 from engine.app.market_feed import MarketFeed, Progress
 from engine.app.sending import make_bidder, plan_terms
 from engine.app.settings import Settings
+from engine.app.token_watch import TokenWatch, token_judge
 from engine.app.tripwire import Tripwire
 from engine.chain.deployments import (
     DEX_REGISTRY,
@@ -45,6 +46,7 @@ from engine.domain.events import ExecutionResolved, Fact, PlanDispatched
 from engine.domain.execution import Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef
 from engine.domain.ports import Channel, Node, Signer
+from engine.domain.token_safety import TokenVerdict
 from engine.execution.bids import Bidder
 from engine.execution.nonces import NonceLane
 from engine.execution.planner import Planner
@@ -158,6 +160,7 @@ class Session:
     routers: RouterWatch
     watch: ImplementationWatch
     lenders: LenderBook
+    tokens: TokenWatch
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     trust: VenueTrust = field(default_factory=VenueTrust)
@@ -180,6 +183,8 @@ class Session:
         self.feed.venues = registry.venues
         self.market = await self.feed.read_all(head)
         self._build(head)
+        if self.settings.risk.token_verdicts == "required":
+            await self.tokens.start(self.market, head, self.settings.tokens.startup_s)
 
     async def follow(self, blocks: int | None = None) -> None:
         """Take blocks through the line, `blocks` of them if given; reads the market anew, as often as it
@@ -203,6 +208,7 @@ class Session:
 
     async def close(self) -> None:
         """Stop what runs beside the line."""
+        await self.tokens.close()
         if self.tripwire is not None:
             await self.tripwire.close()
             self.feed.save(self.market)
@@ -246,6 +252,7 @@ class Session:
             rotated=self._rotated,
             gas=self.gas,
             lenders=self.lenders,
+            verdicts=self.tokens.verdicts,
         )
         router = self.routers.current
         # The chain's clock decides: a deadline follows the block that is built on.
@@ -310,9 +317,10 @@ async def open_session(
     observe: Callable[[str, dict[str, Any]], None] = lambda fact, values: None,
     progress: Progress = silent,
     cache: PoolCache | None = None,
+    verdicts: Iterable[TokenVerdict] = (),
 ) -> AsyncIterator[Session]:
     """A session ready to `follow`. Without a `key` nothing can be sent (paper mode). A `cache` spares reading
-    again what did not change since an earlier session.
+    again what did not change since an earlier session; `verdicts` on tokens are its findings.
 
     Raises ConfigError for a node of another chain, DeploymentError for contracts that are not what the
     manifests record, NodeUnreachable for a dead node, ExecutionError for a foreign use of the key.
@@ -340,9 +348,12 @@ async def open_session(
 
         def heard(fact: Fact) -> None:
             activity.take(fact)
+            if settings.risk.token_verdicts == "required":
+                tokens.take(fact)
             gas.take(fact)
             publish(fact)
 
+        tokens = TokenWatch(node, token_judge(settings, node, deployment.router, operator), heard, verdicts)
         session = Session(
             settings,
             node,
@@ -364,6 +375,7 @@ async def open_session(
                 {DEX_REGISTRY: deployment.dex_registry, PRICE_FEED_REGISTRY: deployment.price_feed_registry},
             ),
             lenders,
+            tokens,
         )
         if key is not None:
             session.sender = await _open_sender(session, key)

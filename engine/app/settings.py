@@ -113,6 +113,7 @@ class MarketSettings(Section):
     only_listed: bool = False
 
 
+Feature = Literal["pausable", "blacklist", "fee", "limits", "rebasing", "mintable", "upgradeable", "proxy"]
 FinderName = Literal["incremental", "full", "joint"]
 
 
@@ -128,6 +129,20 @@ class SearchSettings(Section):
     max_hops: int = Field(default=3, ge=2, le=4)
     per_block: int = Field(default=32, gt=0)
     deadline_ms: int = Field(default=3_000, gt=0)
+
+
+class TokenSettings(Section):
+    """How tokens are judged before they are traded (`risk.token_verdicts`).
+
+    A good verdict lasts `valid_for_s`, a bad one `retry_after_s`. Tokens whose code has one of
+    `refused_features` are refused even when they behave. A start waits at most `startup_s` for its tokens;
+    the others are judged beside the line.
+    """
+
+    valid_for_s: int = Field(default=21_600, gt=0)
+    retry_after_s: int = Field(default=3_600, gt=0)
+    refused_features: tuple[Feature, ...] = ("rebasing",)
+    startup_s: float = Field(default=20.0, ge=0)
 
 
 class GasSettings(Section):
@@ -219,6 +234,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     gas: GasSettings = GasSettings()
     risk: RiskLimits = RiskLimits()
+    tokens: TokenSettings = TokenSettings()
     execution: ExecutionSettings = ExecutionSettings()
     bid: BidSettings = BidSettings()
     keys: KeySettings = KeySettings()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from engine.domain.execution import Dispatch, Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef
-from engine.domain.opportunity import Approved, Refused
+from engine.domain.opportunity import Approved, Refused, TradingState
+from engine.domain.token_safety import TokenVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,14 @@ class OptimumBounded:
     net_wei: int
     cycles: int
     elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenJudged:
+    """A token was tried at a block, and what came of it."""
+
+    block: BlockRef
+    verdict: TokenVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +138,22 @@ class BlockSkipped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class TradingStateChanged:
+    """The engine went to another rung of the degradation ladder at a block, and why."""
+
+    block: BlockRef
+    state: TradingState
+    causes: tuple[str, ...]
+
+
 Fact = (
     BlockApplied
     | PoolQuarantined
     | PoolDiverged
     | VenueHalted
     | OptimumBounded
+    | TokenJudged
     | OpportunityRefused
     | OpportunityApproved
     | PlanSimulated
@@ -143,4 +162,5 @@ Fact = (
     | ExecutionResolved
     | BlockFinished
     | BlockSkipped
+    | TradingStateChanged
 )

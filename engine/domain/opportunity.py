@@ -120,6 +120,8 @@ class RefusalReason(StrEnum):
     POOL_PROVENANCE = "pool_provenance"
     POOL_QUARANTINED = "pool_quarantined"
     TOKEN_NOT_ALLOWED = "token_not_allowed"
+    TOKEN_UNJUDGED = "token_unjudged"
+    TOKEN_UNSAFE = "token_unsafe"
     NET_PROFIT_TOO_LOW = "net_profit_too_low"
     TOO_OLD = "too_old"
     HEAD_UNWITNESSED = "head_unwitnessed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.domain.opportunity import Approved, CheckResult, Opportunity, Refused
-from engine.risk.checks import amounts, exposure, feeds, pools, state
+from engine.risk.checks import amounts, exposure, feeds, pools, state, tokens
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
 
@@ -28,7 +28,8 @@ VENUE: tuple[Check, ...] = (
     exposure.venue_exposure,
 )
 TOKEN: tuple[Check, ...] = (
-    pools.tokens,
+    tokens.listed,
+    tokens.verdicts,
     feeds.base_feed,
     feeds.pegs,
     exposure.token_exposure,

@@ -22,6 +22,7 @@ class RiskLimits(BaseModel):
     """What the checks compare with. Amounts by token are in that token's base units.
 
     - `token_policy`: "listed" trades only `allowed_tokens` and the base tokens; "any" is for simulation.
+    - `token_verdicts`: "required" trades only tokens that were tried and behaved; "off" is for simulation.
     - `max_age_blocks`: how many blocks the head may be past the opportunity's block.
     - `trade_caps`: largest amount in by base token; a token that is not named has no cap.
     - `min_net_profit`: smallest profit after gas by base token, `min_net_profit_default` for the others.
@@ -49,6 +50,7 @@ class RiskLimits(BaseModel):
 
     token_policy: Literal["listed", "any"] = "listed"
     allowed_tokens: tuple[TokenAddress, ...] = ()
+    token_verdicts: Literal["required", "off"] = "required"
     max_age_blocks: int = Field(default=0, ge=0)
     trade_caps: dict[TokenAddress, Amount] = Field(default_factory=dict)
     min_net_profit: dict[TokenAddress, Amount] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from engine.domain.feeds import FeedQuote
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Hop, TradingState
+from engine.domain.token_safety import TokenVerdict
 from engine.risk.activity import Activity
 
 
@@ -25,6 +26,7 @@ class RiskView:
     - `proven_pools`: pools whose address and code are those of a known venue's pools.
     - `quarantined`: pools that may not be trusted, with the reason.
     - `allowed_tokens`: tokens that may be traded under the "listed" policy, base tokens included.
+    - `token_verdicts`: what was found out about tokens, those that were judged.
     - `decimals`, `feeds`: by token.
     - `in_flight_pools`: pools of submissions without an outcome.
     - `activity`: what the engine did within the last hour.
@@ -38,6 +40,7 @@ class RiskView:
     proven_pools: Set[str]
     quarantined: Mapping[str, str] = field(default_factory=dict)
     allowed_tokens: Set[str] = frozenset()
+    token_verdicts: Mapping[str, TokenVerdict] = field(default_factory=dict)
     decimals: Mapping[str, int] = field(default_factory=dict)
     feeds: Mapping[str, FeedQuote] = field(default_factory=dict)
     in_flight_pools: Set[str] = frozenset()

@@ -37,6 +37,25 @@ class TokenRow(Base):
     decimals: Mapped[int]
 
 
+class TokenVerdictRow(Base):
+    """The latest verdict on a token, `fault` null for a good one. Times are the chain's, in seconds."""
+
+    __tablename__ = "token_verdicts"
+
+    chain_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    token: Mapped[str] = mapped_column(String(42), primary_key=True)
+    fault: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(Text)
+    context: Mapped[str] = mapped_column(Text)
+    code_hash: Mapped[str] = mapped_column(String(66))
+    implementation: Mapped[str] = mapped_column(String(42))
+    implementation_hash: Mapped[str] = mapped_column(String(66))
+    features: Mapped[list[str]] = mapped_column(JSON)
+    judged_block: Mapped[int] = mapped_column(BigInteger)
+    judged_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger)
+
+
 class OpportunityRow(Base):
     """An opportunity and the last verdict on it: "refused" (with the reason), "approved" or "simulated"."""
 

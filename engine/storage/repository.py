@@ -14,7 +14,9 @@ from engine.domain.execution import Execution, SimulatedPlan
 from engine.domain.ledger import Entry
 from engine.domain.market import Token
 from engine.domain.opportunity import Approved, Opportunity, Refused
+from engine.domain.token_safety import TokenVerdict
 from engine.storage.models import CheckResultRow, EntryRow, ExecutionRow, OpportunityRow, RunRow, TokenRow
+from engine.storage.token_verdicts import TokenVerdicts
 
 Verdict = Approved | Refused | SimulatedPlan
 
@@ -82,6 +84,17 @@ class Repository:
                     )
                 )
             session.commit()
+
+    def put_token_verdicts(self, run_id: int, verdicts: Sequence[TokenVerdict]) -> None:
+        """Keep what was found of tokens, on the chain of the run."""
+        with Session(self._engine) as session:
+            run = session.get_one(RunRow, run_id)
+            chain_id = run.chain_id
+        TokenVerdicts(self._engine, chain_id).put(verdicts)
+
+    def token_verdicts(self, chain_id: int) -> list[TokenVerdict]:
+        """What earlier runs found of tokens."""
+        return TokenVerdicts(self._engine, chain_id).all()
 
     def execution_state(self, execution_id: str) -> tuple[str, int] | None:
         """(outcome, realised profit) recorded under an id, or None."""

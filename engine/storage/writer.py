@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.domain.execution import Execution
 from engine.domain.ledger import Entry
+from engine.domain.token_safety import TokenVerdict
 from engine.storage.repository import Repository, Verdict
 
 BATCH = 256
@@ -25,7 +26,7 @@ def ignore(error: Exception) -> None:
 
 
 class LedgerWriter:
-    """Writes verdicts and executions in a thread of its own, in the order given.
+    """Writes verdicts, executions and what was found of tokens in a thread of its own, in the order given.
 
     Verdicts beyond `capacity` waiting ones are dropped and counted. Executions are never dropped here; should
     the database refuse one for good it is counted in `failed`, and the next start restores it from the
@@ -46,6 +47,7 @@ class LedgerWriter:
         self._on_error = on_error
         self._verdicts: deque[Verdict] = deque()
         self._executions: deque[tuple[Execution, Sequence[Entry]]] = deque()
+        self._tokens: deque[TokenVerdict] = deque()
         self._wake = threading.Condition()
         self._closing = False
         self.dropped = 0
@@ -69,6 +71,13 @@ class LedgerWriter:
             self._executions.append((execution, entries))
             self._wake.notify()
 
+    def record_token(self, verdict: TokenVerdict) -> None:
+        """Hand over a verdict on a token; never waits. One that is lost is found again."""
+        with self._wake:
+            if not self._closing and len(self._tokens) < self._capacity:
+                self._tokens.append(verdict)
+                self._wake.notify()
+
     async def close(self, timeout_s: float = 5.0) -> bool:
         """Write what waits and stop. False when that took longer than `timeout_s`. Idempotent."""
         with self._wake:
@@ -80,16 +89,19 @@ class LedgerWriter:
     def _work(self) -> None:
         while True:
             with self._wake:
-                while not (self._executions or self._verdicts or self._closing):
+                while not (self._executions or self._verdicts or self._tokens or self._closing):
                     self._wake.wait()
-                if not (self._executions or self._verdicts):
+                if not (self._executions or self._verdicts or self._tokens):
                     return
                 executions = [self._executions.popleft() for _ in range(len(self._executions))]
                 verdicts = [self._verdicts.popleft() for _ in range(min(BATCH, len(self._verdicts)))]
+                tokens = [self._tokens.popleft() for _ in range(min(BATCH, len(self._tokens)))]
             for execution, entries in executions:
                 self._attempt(partial(self._repository.put_execution, execution, entries))
             if verdicts:
                 self._attempt(partial(self._repository.put_verdicts, self._run_id, verdicts))
+            if tokens:
+                self._attempt(partial(self._repository.put_token_verdicts, self._run_id, tokens))
 
     def _attempt(self, write: Callable[[], None]) -> None:
         for attempt in range(1, ATTEMPTS + 1):

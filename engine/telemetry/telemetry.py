@@ -20,6 +20,7 @@ from engine.domain.events import (
     PlanSubmitted,
     PoolDiverged,
     PoolQuarantined,
+    TokenJudged,
     VenueHalted,
 )
 from engine.domain.execution import Delivery, Outcome
@@ -68,6 +69,8 @@ class Telemetry:
                 self.pool_diverged(fact)
             case VenueHalted():
                 self.venue_halted(fact)
+            case TokenJudged():
+                self.token_judged(fact)
             case OptimumBounded():
                 self.optimum_bounded(fact)
             case OpportunityRefused():
@@ -140,6 +143,19 @@ class Telemetry:
     def venue_halted(self, fact: VenueHalted) -> None:
         self.counts["venue_halted"] += 1
         self.log.error("venue_halted", block=fact.block.number, venue=fact.venue, reason=fact.reason)
+
+    def token_judged(self, fact: TokenJudged) -> None:
+        verdict = fact.verdict
+        self.counts["token_judged"] += 1
+        self.counts["token_refused"] += not verdict.is_safe
+        (self.log.debug if verdict.is_safe else self.log.warning)(
+            "token_judged",
+            block=fact.block.number,
+            token=verdict.token,
+            verdict="good" if verdict.fault is None else verdict.fault.value,
+            detail=verdict.detail,
+            context=verdict.context,
+        )
 
     def optimum_bounded(self, fact: OptimumBounded) -> None:
         self.counts["optimum_bounded"] += 1

@@ -9,6 +9,7 @@ import pytest
 from engine.domain.feeds import FeedQuote, FeedStatus
 from engine.domain.market import BlockRef, Protocol
 from engine.domain.opportunity import Approved, Hop, Opportunity, RefusalReason, Refused, TradingState
+from engine.domain.token_safety import TokenCode, TokenFault, TokenVerdict
 from engine.risk.chain import CHECKS, RiskChain
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
@@ -31,6 +32,11 @@ def hop(pool: str, token_in: str, token_out: str, amount_in: int, amount_out: in
     return Hop(pool, Protocol.UNISWAP_V2, venue, token_in, token_out, amount_in, amount_out, 3000)
 
 
+def verdict_on(token: str, fault: TokenFault | None = None, lasts_s: int = 60) -> TokenVerdict:
+    judged_at = HEAD.timestamp - 100
+    return TokenVerdict(token, fault, "", "", TokenCode("0x"), 90, judged_at, HEAD.timestamp + lasts_s)
+
+
 OPPORTUNITY = Opportunity(
     HEAD,
     WETH,
@@ -48,6 +54,7 @@ VIEW = RiskView(
     venues={"v2": True, "v3": True, "off": False},
     proven_pools={POOL_A, POOL_B, POOL_C},
     allowed_tokens={WETH, USDC, WBTC},
+    token_verdicts={token: verdict_on(token) for token in (WETH, USDC, WBTC)},
     decimals=DECIMALS,
     feeds=FEEDS,
     operator_balance_wei=E18,
@@ -66,7 +73,9 @@ def reason(
 def test_a_sound_opportunity_passes_every_check_in_order():
     approved = RiskChain(RiskLimits()).assess(OPPORTUNITY, VIEW)
     assert isinstance(approved, Approved)
-    assert [result.check for result in approved.results] == [check.__name__ for check in CHECKS]
+    names = {"listed": "tokens", "verdicts": "token_verdicts"}
+    wanted = [names.get(check.__name__, check.__name__) for check in CHECKS]
+    assert [result.check for result in approved.results] == wanted
     assert all(result.passed and result.reason is None for result in approved.results)
     assert all(isinstance(v, str) for result in approved.results for v in result.numbers.values())
 
@@ -161,6 +170,22 @@ def test_tokens(token: str):
     view = replace(VIEW, allowed_tokens=VIEW.allowed_tokens - {token})
     assert reason(view=view) is RefusalReason.TOKEN_NOT_ALLOWED
     assert reason(view=view, limits=RiskLimits(token_policy="any")) is None
+
+
+@pytest.mark.parametrize("token", [WETH, USDC, WBTC])
+def test_tokens_that_were_not_judged_or_did_not_behave(token: str):
+    others = {other: verdict for other, verdict in VIEW.token_verdicts.items() if other != token}
+    assert reason(view=replace(VIEW, token_verdicts=others)) is RefusalReason.TOKEN_UNJUDGED
+    assert reason(view=replace(VIEW, token_verdicts=others), limits=RiskLimits(token_verdicts="off")) is None
+    for fault in TokenFault:
+        view = replace(VIEW, token_verdicts=others | {token: verdict_on(token, fault)})
+        assert reason(view=view) is RefusalReason.TOKEN_UNSAFE
+
+
+@pytest.mark.parametrize(("lasts_s", "expected"), [(1, None), (0, RefusalReason.TOKEN_UNJUDGED)])
+def test_a_verdict_ends(lasts_s: int, expected: RefusalReason | None):
+    verdicts = dict(VIEW.token_verdicts) | {USDC: verdict_on(USDC, lasts_s=lasts_s)}
+    assert reason(view=replace(VIEW, token_verdicts=verdicts)) is expected
 
 
 def with_feed(token: str, **changes: int) -> RiskView:

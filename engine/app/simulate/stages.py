@@ -148,7 +148,7 @@ def simulation_settings(url: str, chain_id: int, table: ChainTable) -> Settings:
         {
             "chain": {"chain_id": chain_id, "rpc_url": url, "timeout_s": NODE_TIMEOUT_S},
             "market": {"base_tokens": list(table.base_tokens), "wrapped_native": table.wrapped_native},
-            "risk": {"token_policy": "any", "require_base_feed": False},
+            "risk": {"token_policy": "any", "token_verdicts": "off", "require_base_feed": False},
             "execution": {"priority_fee_wei": 0},
         },
         "simulation",

@@ -1,4 +1,4 @@
-"""Are the pools, their venues and their tokens ones we trust?"""
+"""Are the pools and their venues ones we trust?"""
 
 from __future__ import annotations
 
@@ -52,20 +52,3 @@ def hooks(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> Check
         if details.hooks not in limits.allowed_hooks:
             return refused("hooks", RefusalReason.HOOKS, pool=hop.pool, hooks=details.hooks)
     return passed("hooks", allowed=len(limits.allowed_hooks))
-
-
-def tokens(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
-    """Every token of the cycle may be traded."""
-    unlisted = (
-        []
-        if limits.token_policy == "any"
-        else [hop.token_in for hop in opportunity.hops if hop.token_in not in view.allowed_tokens]
-    )
-    return decide(
-        "tokens",
-        RefusalReason.TOKEN_NOT_ALLOWED,
-        not unlisted,
-        policy=limits.token_policy,
-        tokens=len(opportunity.hops),
-        unlisted=",".join(unlisted),
-    )
