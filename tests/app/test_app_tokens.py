@@ -76,10 +76,10 @@ class Maker:
 
 
 @pytest.fixture(scope="module")
-def made(living: LivingWorld) -> dict[str, str]:
+def made(shared_world: LivingWorld) -> dict[str, str]:
     """Addresses of the tokens by trick, and of an honest one."""
-    living.mine()
-    maker = Maker(living)
+    shared_world.mine()
+    maker = Maker(shared_world)
     return {name: maker.token(trick) for name, trick in {"honest": HONEST, **TRICKS}.items()}
 
 
