@@ -353,7 +353,9 @@ async def open_session(
             gas.take(fact)
             publish(fact)
 
-        tokens = TokenWatch(node, token_judge(settings, node, deployment.router, operator), heard, verdicts)
+        tokens = TokenWatch(
+            node, token_judge(settings, node, deployment.router, router.operator), heard, verdicts
+        )
         session = Session(
             settings,
             node,
