@@ -28,7 +28,7 @@ from engine.domain.events import (
 )
 from engine.domain.execution import Execution, Intent, Plan, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, RawBlock
-from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused
+from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused, TradingState
 from engine.domain.pool_state import BlockReading
 from engine.domain.ports import BlockSource
 from engine.market.market import Market
@@ -92,6 +92,11 @@ def no_activity(block: BlockRef) -> Activity:
     return Activity()
 
 
+def always_active() -> TradingState:
+    """An engine without a ladder."""
+    return TradingState.ACTIVE
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """The stages between the market and the sender, chosen by the composition root.
@@ -100,8 +105,9 @@ class Line:
     returns their rows; `refresh` reads pools whose logs say that they changed, but not how, and with them
     those that `silent` names, which move without a log; `finance` adds what a loan costs; `price` sets the
     fees a simulated plan is sent at, and what is not as it was simulated is simulated anew; `execute` is None
-    in paper mode; `publish` must not block; `activity` is what the engine did lately; `tripwire` compares the
-    market with the node; a search stops after `search_seconds` with what it has.
+    in paper mode; `publish` must not block; `activity` is what the engine did lately, `state` its rung of the
+    ladder; `tripwire` compares the market with the node; a search stops after `search_seconds` with what it
+    has.
     """
 
     market: Market
@@ -119,6 +125,7 @@ class Line:
     price: Callable[[SimulatedPlan, GasCosts], SimulatedPlan] = unpriced
     finance: Callable[[Opportunity], Opportunity] = unfinanced
     activity: Callable[[BlockRef], Activity] = no_activity
+    state: Callable[[], TradingState] = always_active
     tripwire: Watch | None = None
     search_seconds: float | None = None
 
@@ -227,6 +234,8 @@ class Pipeline:
     def _with_outcomes(self, view: RiskView) -> RiskView:
         # Conditions are read while the block's outcomes are: only now is it known what still waits.
         view = replace(view, activity=self._line.activity(view.head))
+        if (state := self._line.state()) is not TradingState.ACTIVE:
+            view = replace(view, trading_state=state)
         execute = self._line.execute
         return view if execute is None else replace(view, in_flight_pools=execute.in_flight_pools)
 

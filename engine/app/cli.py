@@ -40,6 +40,7 @@ COMMANDS = {
         "Land our own arbitrage beside the searchers' in real blocks.", "simulate", kernels=True
     ),
     "doctor": Entry("Is this machine, node, key and configuration fit to run?", "doctor", kernels=True),
+    "health": Entry("How a running engine is, and how fresh what it knows.", "health"),
     "halt": Entry("Stop sending from the next block on.", "halt"),
     "resume": Entry("Take halt back.", "resume"),
     "tokens": Entry("What was found out about each token.", "tokens"),

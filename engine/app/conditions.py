@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,7 @@ from engine.domain.opportunity import TradingState
 from engine.domain.token_safety import TokenVerdict
 from engine.market.market import Market
 from engine.pipeline import Conditions
+from engine.risk.ladder import Ladder
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts, default_hop_gas
 from engine.search.gas_learning import GasLearner
@@ -42,10 +44,22 @@ class Guard:
     halt_file: Path | None = None
 
     @property
-    def state(self) -> TradingState:
-        """ACTIVE, or HALTED while the file is there."""
-        halted = self.halt_file is not None and self.halt_file.exists()
-        return TradingState.HALTED if halted else TradingState.ACTIVE
+    def reason(self) -> str | None:
+        """What was written when the engine was halted; None while it is not."""
+        if self.halt_file is None or not self.halt_file.exists():
+            return None
+        try:
+            return self.halt_file.read_text(errors="replace").strip()[:200] or "halted"
+        except OSError:
+            return "halted"
+
+    def halt(self, reason: str) -> None:
+        """Halt until `roundtrip resume`. Raises OSError when that cannot be written down."""
+        if self.halt_file is not None and not self.halt_file.exists():
+            self.halt_file.parent.mkdir(parents=True, exist_ok=True)
+            self.halt_file.write_text(
+                f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {reason}".strip()
+            )
 
 
 def halt_file(settings: Settings) -> Path:
@@ -108,7 +122,9 @@ class ConditionsReader:
         gas: GasLearner | None = None,
         lenders: LenderBook | None = None,
         verdicts: Mapping[str, TokenVerdict] = _NO_VERDICTS,
+        ladder: Ladder | None = None,
     ):
+        self._ladder = ladder or Ladder(settings.breakers)
         self._lenders = lenders
         self._verdicts = verdicts
         self._gas = gas or gas_learner(settings.gas)
@@ -142,8 +158,8 @@ class ConditionsReader:
         )
         self.venues_enabled = frozenset(venue.name for venue in registry.venues if venue.enabled)
         rotated = await self._rotated(registry.router, block)
-        stopped = registry.stopped or rotated is not None or distrusted is not None
-        state = TradingState.HALTED if stopped else self._guard.state
+        stopped = "the DexRegistry's emergency stop is on" if registry.stopped else None
+        state = self._ladder.at(block, self._guard.reason, stopped or rotated or distrusted)
         return Conditions(
             self._view(block, latest.ref, witnessed, state, feeds, registry, quantity(balance, "balance")),
             self._costs(block, feeds),
@@ -173,7 +189,10 @@ class ConditionsReader:
             head_witnessed=witnessed,
             trading_state=state,
             venues={
-                venue.name: venue.enabled and venue.name not in self._halted for venue in registry.venues
+                venue.name: venue.enabled
+                and venue.name not in self._halted
+                and venue.name not in self._ladder.breakers.closed
+                for venue in registry.venues
             },
             # Only pools whose CREATE2 address and code were proved are ever read into the market.
             proven_pools=market.pool_row.keys(),
@@ -190,10 +209,11 @@ class ConditionsReader:
         )
 
     def _untouchable(self, barred: Set[str]) -> dict[str, str]:
-        """Pools that must not be touched, with the reason: quarantined here, or barred in the registry, as
-        themselves or for one of their tokens."""
+        """Pools that must not be touched, with the reason: quarantined or resting here, or barred in the
+        registry, as themselves or for one of their tokens."""
         market = self._market
         found = {market.pools[row].key: why for row, why in market.quarantined.items()}
+        found |= self._ladder.breakers.resting
         if barred:
             for pool in market.pools:
                 if pool.address in barred or not barred.isdisjoint(pool.tokens):

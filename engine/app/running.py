@@ -7,14 +7,16 @@ import contextlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from engine.app.alerting import alerting, make_alerts
 from engine.app.forking import deploy_on_fork, mine_on_timer, read_universe, start_fork
+from engine.app.health import health_board, reporting
 from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import wait_cancelled
 from engine.app.market_feed import Progress
@@ -40,6 +42,7 @@ from engine.domain.events import (
     PoolDiverged,
     PoolQuarantined,
     TokenJudged,
+    TradingStateChanged,
     VenueHalted,
 )
 from engine.storage.pool_cache import PoolCache, cache_path
@@ -59,6 +62,7 @@ _FACTS = (
     PoolDiverged,
     PoolQuarantined,
     TokenJudged,
+    TradingStateChanged,
     VenueHalted,
 )
 _TELEMETRY_QUEUE = 10_000
@@ -158,13 +162,14 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
         operator,
         lambda error: telemetry.degraded("ledger", error),
     ) as records:
+        listeners: list[Callable[[Fact], None]] = [run.summary.take, records.take, bus.publish]
 
         def publish(fact: Fact) -> None:
-            run.summary.take(fact)
-            records.take(fact)
-            bus.publish(fact)
+            for listener in listeners:
+                listener(fact)
 
-        async with _listening(bus, telemetry), AsyncExitStack() as stack:
+        alerts = make_alerts(settings.alerts)
+        async with _listening(bus, telemetry), alerting(bus, alerts), AsyncExitStack() as stack:
             key = None
             if signer and records.journal:
                 channel = await stack.enter_async_context(open_channel(settings, signer.address))
@@ -183,6 +188,9 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
                 session = await stack.enter_async_context(opening)
             # Not before: a run that cannot start says why in one line and nothing else.
             telemetry.search_ready(ready_s)
+            board = health_board(session, records, run.mode.value, alerts)
+            listeners.append(board.take)
+            await stack.enter_async_context(reporting(board, settings, telemetry))
             await _follow(run, session, records, telemetry)
 
 

@@ -60,6 +60,7 @@ from engine.market.silent import SilentReads
 from engine.pipeline import Line, Pipeline
 from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
+from engine.risk.ladder import Ladder
 from engine.search.gas_learning import GasLearner
 from engine.storage.pool_cache import PoolCache
 
@@ -161,6 +162,7 @@ class Session:
     watch: ImplementationWatch
     lenders: LenderBook
     tokens: TokenWatch
+    ladder: Ladder
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     trust: VenueTrust = field(default_factory=VenueTrust)
@@ -220,6 +222,7 @@ class Session:
 
     async def _resynchronise(self, reason: str) -> None:
         self.observe("resync", {"reason": reason})
+        self.ladder.resynchronising(reason, self.market.head.number if self.market.head else 0)
         await self.close()
         started = time.perf_counter()
         async for attempt in stamina.retry_context(
@@ -253,6 +256,7 @@ class Session:
             gas=self.gas,
             lenders=self.lenders,
             verdicts=self.tokens.verdicts,
+            ladder=self.ladder,
         )
         router = self.routers.current
         # The chain's clock decides: a deadline follows the block that is built on.
@@ -278,6 +282,7 @@ class Session:
                 execute=self.sender,
                 publish=self.publish,
                 activity=self.activity.at,
+                state=lambda: self.ladder.state,
                 per_block=settings.search.per_block,
                 search_seconds=settings.search.deadline_ms / 1e3,
                 price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei, on_landing),
@@ -348,6 +353,7 @@ async def open_session(
 
         def heard(fact: Fact) -> None:
             activity.take(fact)
+            ladder.take(fact)
             if settings.risk.token_verdicts == "required":
                 tokens.take(fact)
             gas.take(fact)
@@ -356,12 +362,14 @@ async def open_session(
         tokens = TokenWatch(
             node, token_judge(settings, node, deployment.router, router.operator), heard, verdicts
         )
+        guard = guard or Guard(halt_file(settings))
+        ladder = Ladder(settings.breakers, _halting(guard, observe), heard)
         session = Session(
             settings,
             node,
             deployment,
             router.operator,
-            guard or Guard(halt_file(settings)),
+            guard,
             heard,
             observe,
             MarketFeed(node, settings, progress, cache),
@@ -378,6 +386,7 @@ async def open_session(
             ),
             lenders,
             tokens,
+            ladder,
         )
         if key is not None:
             session.sender = await _open_sender(session, key)
@@ -387,6 +396,18 @@ async def open_session(
             yield session
         finally:
             await session.close()
+
+
+def _halting(guard: Guard, observe: Callable[[str, dict[str, Any]], None]) -> Callable[[str], None]:
+    """Writes a halt down; where that fails the run is halted all the same."""
+
+    def halt(reason: str) -> None:
+        try:
+            guard.halt(reason)
+        except OSError as error:
+            observe("halt_not_written", {"reason": reason, "error": str(error)})
+
+    return halt
 
 
 async def _open_sender(session: Session, key: Key) -> Sender:

@@ -18,7 +18,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from engine.domain.errors import ConfigError
 from engine.execution.bids import FirstPrice
+from engine.risk.breakers import BreakerLimits
 from engine.risk.limits import RiskLimits
+from engine.telemetry.alerts import QuietHours
 
 ENVIRONMENT_PREFIX = "ROUNDTRIP__"
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
@@ -42,6 +44,11 @@ def _ladder(shares: tuple[int, ...]) -> tuple[int, ...]:
         return FirstPrice(shares).ladder_bps
     except ValueError as error:
         raise ValueError(str(error)) from None
+
+
+def _hours(value: str) -> str:
+    QuietHours.parse(value)
+    return value
 
 
 Address = Annotated[str, AfterValidator(_lower_address)]
@@ -218,6 +225,17 @@ class StorageSettings(Section):
     directory: Path = Path(".roundtrip")
 
 
+class AlertSettings(Section):
+    """Who is told. `services_file` lists addresses of services as Apprise has them, one a line; they are
+    secrets, so the file must be readable by its owner only. The same alert is told once in `repeat_after_s`;
+    in `quiet_hours` ("22:30-07:00", local time) only what is critical is told."""
+
+    services_file: Path | None = None
+    least: Literal["info", "warning", "critical"] = "warning"
+    repeat_after_s: float = Field(default=3_600.0, ge=0)
+    quiet_hours: Annotated[str, AfterValidator(_hours)] | None = None
+
+
 class LogSettings(Section):
     """Logs go to stderr."""
 
@@ -235,6 +253,8 @@ class Settings(Section):
     gas: GasSettings = GasSettings()
     risk: RiskLimits = RiskLimits()
     tokens: TokenSettings = TokenSettings()
+    breakers: BreakerLimits = BreakerLimits()
+    alerts: AlertSettings = AlertSettings()
     execution: ExecutionSettings = ExecutionSettings()
     bid: BidSettings = BidSettings()
     keys: KeySettings = KeySettings()

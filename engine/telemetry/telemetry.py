@@ -21,9 +21,11 @@ from engine.domain.events import (
     PoolDiverged,
     PoolQuarantined,
     TokenJudged,
+    TradingStateChanged,
     VenueHalted,
 )
 from engine.domain.execution import Delivery, Outcome
+from engine.domain.opportunity import TradingState
 
 LATENCIES_KEPT = 100_000
 
@@ -69,6 +71,8 @@ class Telemetry:
                 self.pool_diverged(fact)
             case VenueHalted():
                 self.venue_halted(fact)
+            case TradingStateChanged():
+                self.trading_state_changed(fact)
             case TokenJudged():
                 self.token_judged(fact)
             case OptimumBounded():
@@ -143,6 +147,15 @@ class Telemetry:
     def venue_halted(self, fact: VenueHalted) -> None:
         self.counts["venue_halted"] += 1
         self.log.error("venue_halted", block=fact.block.number, venue=fact.venue, reason=fact.reason)
+
+    def trading_state_changed(self, fact: TradingStateChanged) -> None:
+        self.counts[f"state_{fact.state.value}"] += 1
+        (self.log.info if fact.state is TradingState.ACTIVE else self.log.warning)(
+            "trading_state_changed",
+            block=fact.block.number,
+            state=fact.state.value,
+            causes="; ".join(fact.causes),
+        )
 
     def token_judged(self, fact: TokenJudged) -> None:
         verdict = fact.verdict

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,28 @@ def made(shared_world: LivingWorld) -> dict[str, str]:
     return {name: maker.token(trick) for name, trick in {"honest": HONEST, **TRICKS}.items()}
 
 
+@pytest.fixture
+def service() -> Iterator[list[str]]:
+    """The address of a service that takes alerts, and after it the titles of those it took."""
+    told: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["title"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    told.append(f"json://127.0.0.1:{server.server_address[1]}/a-secret-that-nobody-else-may-know")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield told
+    server.shutdown()
+    server.server_close()
+
+
 def configured(living: LivingWorld, directory: Path, tokens: list[str], **changes: Any) -> Path:
     # What an earlier run left waiting lands now, and is none of this one's business.
     living.mine()
@@ -106,19 +131,49 @@ def traded(records: Path) -> set[str]:
     }
 
 
-def test_without_verdicts_a_trick_is_fallen_for(
-    living: LivingWorld, made: dict[str, str], tmp_path: Path
+def test_without_verdicts_a_trick_is_fallen_for_once(
+    living: LivingWorld, made: dict[str, str], tmp_path: Path, cli: Cli, service: list[str]
 ) -> None:
-    """What the verdicts protect from: the simulation passes and the transaction reverts, at our cost."""
-    bad = made["sells without gas price only"]
-    config = configured(living, tmp_path, [bad], risk__token_verdicts="off")
+    """What the verdicts protect from: the simulation passes, the transaction reverts, at our cost. Then the
+    breaker halts, the health says so, somebody is told, and only a person takes it back."""
+    bad, records, services = made["sells without gas price only"], tmp_path / "records", tmp_path / "services"
+    services.write_text(service[0] + "\n")
+    services.chmod(0o600)
+    config = configured(
+        living,
+        tmp_path,
+        [bad],
+        risk__token_verdicts="off",
+        breakers__reverts=1,
+        alerts__services_file=str(services),
+    )
+    assert cli("health", "--config", config).code == 1
     with live(config) as process:
         process.wait_for_log("started")
-        for _ in range(3):
+        process.finished(living.step())
+        for _ in range(8):
             process.finished(living.step())
+            if process.events("trading_state_changed", state="halted"):
+                break
+        sent = len(journal_records(records))
+        process.finished(living.step())
+        document = json.loads(cli("health", "--config", config, "--json").out)
+        assert document["state"] == "halted"
+        assert any("reverts" in cause for cause in document["causes"])
+        assert not document["healthy"]
+        assert document["last_block_age_s"] < 60
+        assert any(endpoint["leads"] for endpoint in document["endpoints"].values())
+        late = [r for r in journal_records(records)[sent:] if r["type"] == "intent" and r["kind"] == "trade"]
+        assert late == []
+        assert cli("resume", "--config", config).code == 0
+        process.finished(living.step())
+        assert process.wait_for_log("trading_state_changed", state="active")
         process.stop_with(2)
-    assert bad in traded(tmp_path / "records")
-    assert any(row["outcome"] == "reverted" for row in ledger_rows(tmp_path / "records"))
+        assert "Traceback" not in process.stderr
+    assert bad in traded(records)
+    assert any(row["outcome"] == "reverted" for row in ledger_rows(records))
+    assert "trading is halted" in service
+    assert service[0] not in process.stderr
 
 
 def test_no_trick_is_traded_and_the_honest_token_is(

@@ -67,6 +67,8 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
         "risk": {"trade_caps", "min_net_profit", "pegs"} | limits,
         "keys": {"keystore", "passphrase_file", "identity", "identity_passphrase_file"},
         "execution": {"private_rpc_url", "relays", "lenders"},
+        "breakers": {"loss_wei"},
+        "alerts": {"services_file", "quiet_hours"},
     }
     for section, values in shown.items():
         assert set(values) - written.get(section, set()) <= optional.get(section, set()), section

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.app.conditions import halt_file
+from engine.app.conditions import Guard, halt_file
 from engine.app.output import print_json, say
 from engine.app.settings import load_settings
 from engine.domain.errors import ConfigError
@@ -31,8 +30,7 @@ def halt(
     path = halt_file(load_settings(config))
     was = path.exists()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {reason}".strip() + "\n")
+        Guard(path).halt(reason)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}): nothing was halted") from error
     return tell(path, True, "halted already" if was else "halted", as_json)
