@@ -53,7 +53,7 @@ def test_paper_mode_proves_plans_and_sends_nothing(living: LivingWorld, config: 
     assert ledger_rows(records) == []
 
 
-@pytest.mark.parametrize("transport", ["ws", "http"])
+@pytest.mark.parametrize("transport", ["ws", pytest.param("http", marks=pytest.mark.campaign)])
 def test_live_mode_lands_trades_exactly_as_predicted(
     living: LivingWorld, config: Path, records: Path, settle: Settle, transport: str
 ) -> None:
@@ -107,7 +107,7 @@ def test_fork_mode_trades_on_a_private_copy(living: LivingWorld, config: Path, r
     assert {row["outcome"] for row in rows if row["kind"] == "trade"} == {"landed"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.campaign), signal.SIGTERM])
 def test_a_signal_while_a_fork_is_prepared_leaves_nothing_running(
     living: LivingWorld, config: Path, number: int
 ) -> None:
@@ -121,8 +121,15 @@ def test_a_signal_while_a_fork_is_prepared_leaves_nothing_running(
         assert "Traceback" not in process.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["starting", "trading"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("starting", signal.SIGINT),
+        pytest.param("starting", signal.SIGTERM, marks=pytest.mark.campaign),
+        pytest.param("trading", signal.SIGINT, marks=pytest.mark.campaign),
+        ("trading", signal.SIGTERM),
+    ],
+)
 def test_a_signal_ends_a_run_within_five_seconds(
     living: LivingWorld, config: Path, records: Path, settle: Settle, number: int, moment: str
 ) -> None:
