@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 from ape import accounts, networks
 from ape.api import AccountAPI
 from ape.contracts import ContractInstance
+from ape.exceptions import AccountsError
+from ape_accounts.accounts import ApeSigner
 from eth_utils import to_checksum_address
 
+from engine.app.passphrase import read_passphrase
+from engine.chain.keys import load_identity
 from engine.domain.errors import ConfigError, DeploymentError
 from scripts._artifacts import Build, build
 from scripts._manifests import Manifests, code_hash, source_commit
+from scripts._options import passphrase_file
 from scripts._send import Creator, code_at
 
 # ERC-1967: where a proxy keeps the address of its implementation.
@@ -26,26 +32,42 @@ def connected_chain_id() -> int:
     return int(networks.provider.chain_id)
 
 
-def choose_account(alias: str | None, option: str = "--account") -> AccountAPI:
-    """The named Ape account ("dev:N" for development account N), or the first development account.
+def choose_account(name: str | None, option: str = "--account") -> AccountAPI:
+    """The account of a keystore file, the named Ape account, or a development account ("dev:N", by default
+    the first).
 
-    Raises ConfigError when there is no such account or a development account is not funded here.
+    Raises ConfigError when there is no such account, its passphrase is wrong, or a development account is not
+    funded here.
     """
-    if alias and not alias.startswith(DEVELOPMENT):
-        if alias not in accounts.aliases:
-            raise ConfigError(
-                f"{option} {alias} is not an Ape account: `ape accounts list` shows those there are"
-            )
-        return accounts.load(alias)
-    number = (alias or "dev:0").removeprefix(DEVELOPMENT)
+    if name and ("/" in name or name.endswith(".json")):
+        key = load_identity(Path(name), read_passphrase(passphrase_file()))
+        return ApeSigner(private_key="0x" + key.to_hex())
+    if name and not name.startswith(DEVELOPMENT):
+        return _ape_account(name, option)
+    number = (name or "dev:0").removeprefix(DEVELOPMENT)
     if not number.isdigit() or int(number) >= 10:
-        raise ConfigError(f"{option} {alias} is not one of dev:0 to dev:9: correct it")
+        raise ConfigError(f"{option} {name} is not one of dev:0 to dev:9: correct it")
     account = accounts.test_accounts[int(number)]
     if networks.provider.get_balance(account.address) == 0:
         raise ConfigError(
             f"the development account {account.address} has no funds"
             f" on chain {connected_chain_id()}: pass {option}"
         )
+    return account
+
+
+def _ape_account(alias: str, option: str) -> AccountAPI:
+    if alias not in accounts.aliases:
+        raise ConfigError(
+            f"{option} {alias} is neither a keystore file nor an Ape account: `ape accounts list` shows those"
+            " there are"
+        )
+    account = accounts.load(alias)
+    if file := passphrase_file():
+        try:
+            account.set_autosign(True, passphrase=read_passphrase(file))
+        except AccountsError as error:
+            raise ConfigError(f"the passphrase in {file} does not open {option} {alias}") from error
     return account
 
 

@@ -46,9 +46,38 @@ out_option = click.option(
     show_default=True,
     help="Manifests are in <out>/<chain-id>/.",
 )
-account_option = click.option(
-    "--account", "alias", help="Ape account that sends, or dev:N for development account N [default: dev:0]."
-)
+_PASSPHRASE_FILE = "roundtrip.passphrase_file"
+
+
+def account_option(function: Callable) -> Callable:
+    """Who sends; a keystore's or an Ape account's passphrase may come from a file, for runs that nobody
+    watches."""
+
+    def remember(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+        context.meta[_PASSPHRASE_FILE] = value
+
+    sender = click.option(
+        "--account",
+        "alias",
+        help="Who sends: a keystore file, an Ape account, or dev:N for development account N"
+        " [default: dev:0].",
+    )
+    passphrase = click.option(
+        "--passphrase-file",
+        type=click.Path(path_type=Path),
+        envvar="ROUNDTRIP_PASSPHRASE_FILE",
+        expose_value=False,
+        callback=remember,
+        help="File with the passphrase of --account [default: asked at the terminal].",
+    )
+    return sender(passphrase(function))
+
+
+def passphrase_file() -> Path | None:
+    """What `--passphrase-file` names, in the running command."""
+    return click.get_current_context().meta.get(_PASSPHRASE_FILE)
+
+
 multisig_option = address_option(
     "--multisig", help="Send nothing: print, as JSON, what this multisig has to send now."
 )
