@@ -5,6 +5,9 @@ version of an imported module. Here a kernel's folder is named after a digest of
 module that one imports, however far, of the compiler's version and of the processor. So an edit recompiles
 what it can reach and nothing else, and checkouts of the same sources share what they compiled. That goes for
 compiled functions outside the package, too, in tests and benchmarks: they contain the kernels they call.
+
+A cache that cannot be written is still read: what it holds of the present sources for this processor is
+copied when it is asked for. What it does not hold is compiled for the process alone.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ _IMPORT = re.compile(
 )
 _BESIDE = re.compile(r"^(?:from|import)\s+(\w+)", re.M)
 _LOCATOR = "engine.amm.kernel_cache.KernelLocator"
+# Names the cache to read from where another one is written; inherited by processes that help.
+_STOCK = "ROUNDTRIP_KERNEL_STOCK"
 
 
 def imported_sources(path: Path, package: Path = _PACKAGE) -> set[Path]:
@@ -85,6 +90,7 @@ class KernelLocator(UserProvidedCacheLocator):
         super().__init__(py_func, py_file)
         self._folder = _folder_name(Path(py_file).resolve())
         self._cache_path = os.path.join(numba.config.CACHE_DIR, self._folder)
+        _take_from_stock(self._folder, Path(self._cache_path))
 
     def get_source_stamp(self) -> str:
         return self._folder
@@ -103,13 +109,17 @@ def use_kernel_cache(base_dir: str | Path | None = None) -> Path:
     """Make numba keep compiled kernels under `base_dir`; call it before importing any kernel module.
 
     `base_dir` defaults to `$XDG_CACHE_HOME/roundtrip` (`~/.cache/roundtrip`). Where it cannot be written, a
-    private temporary folder serves this process alone and is removed when it ends. Returns the folder used.
+    private temporary folder serves this process alone, taking from there what it can, and is removed when it
+    ends. Returns the folder used.
     """
     if base_dir is None:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         base_dir = Path(home) / "roundtrip"
     folder = Path(base_dir) / "kernels"
+    os.environ.pop(_STOCK, None)
     if not _writable(folder):
+        if folder.is_dir():
+            os.environ[_STOCK] = str(folder)
         folder = Path(tempfile.mkdtemp(prefix="roundtrip-kernels-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
@@ -125,3 +135,38 @@ def _writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def _take_from_stock(name: str, target: Path) -> None:
+    """Copy a folder of the read-only cache, all at once: others may be reading the same place."""
+    stock = os.environ.get(_STOCK)
+    if not stock or target.exists() or not (Path(stock) / name).is_dir():
+        return
+    fresh = Path(tempfile.mkdtemp(dir=target.parent))
+    try:
+        shutil.copytree(Path(stock) / name, fresh / name, copy_function=shutil.copyfile)
+        (fresh / name).replace(target)
+    except OSError:
+        # Somebody else was quicker, or it cannot be read: then it is compiled.
+        pass
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def is_complete(source: Path) -> bool:
+    """Whether `note_complete` was called for this module's present kernels; True where nothing is kept."""
+    if not numba.config.CACHE_DIR:
+        return True
+    name = _complete(source)
+    stock = os.environ.get(_STOCK)
+    return any((Path(place) / name).exists() for place in (numba.config.CACHE_DIR, stock) if place)
+
+
+def note_complete(source: Path) -> None:
+    """Say that all kernels the module at `source` is about are in the cache."""
+    if numba.config.CACHE_DIR:
+        (Path(numba.config.CACHE_DIR) / _complete(source)).touch()
+
+
+def _complete(source: Path) -> str:
+    return f"{_folder_name(source.resolve())}.complete"

@@ -32,17 +32,6 @@ def run(base: Path, **environment: str) -> tuple[Path, int]:
     return Path(output[0]), int(output[1])
 
 
-def test_kernels_are_kept_under_their_modules_digest_and_used_again(tmp_path: Path):
-    folder, tick = run(tmp_path)
-    assert folder == tmp_path / "kernels"
-    assert tick == 0
-    digest = module_digest(Path(engine.amm.tick_math.__file__))
-    compiled = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
-    assert (folder / f"amm.tick_math-{digest}") in {path.parent for path in compiled}
-    assert run(tmp_path) == (folder, 0)
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")} == compiled
-
-
 def test_a_place_that_cannot_be_written_is_replaced_by_a_temporary_one(tmp_path: Path):
     blocked = tmp_path / "a file, not a folder"
     blocked.write_text("")
@@ -50,6 +39,72 @@ def test_a_place_that_cannot_be_written_is_replaced_by_a_temporary_one(tmp_path:
     assert tick == 0
     assert blocked not in folder.parents
     assert not folder.exists()
+
+
+LOADS = """
+import sys
+from pathlib import Path
+import llvmlite.binding
+from engine.amm import kernel_cache
+if "another processor" in sys.argv:
+    llvmlite.binding.get_host_cpu_name = lambda: "another processor"
+if "read-only" in sys.argv:
+    # As root may write anywhere, permissions alone would not do.
+    kernel_cache._writable = lambda folder: False
+print(kernel_cache.use_kernel_cache(sys.argv[1]))
+from engine.amm import tick_math
+print(tick_math.tick_at_sqrt_ratio(1 << 96))
+kernels = [k for k in vars(tick_math).values() if hasattr(k, "stats") and k.stats.cache_path and k.signatures]
+print(sum(sum(k.stats.cache_hits.values()) for k in kernels))
+print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
+source = Path(tick_math.__file__)
+print(int(kernel_cache.is_complete(source)))
+kernel_cache.note_complete(source)
+"""
+
+
+def loads(base: Path, *arguments: str) -> tuple[Path, bool, bool, bool]:
+    """(folder written to, whether kernels came from a cache, whether some were compiled, whether all were
+    said to be there)."""
+    output = subprocess.run(
+        [sys.executable, "-c", LOADS, str(base), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[2],
+        timeout=300,
+    ).stdout.split()
+    assert output[1] == "0"
+    return Path(output[0]), output[2] != "0", output[3] != "0", output[4] == "1"
+
+
+def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    return {
+        path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_kernels_are_used_again_also_read_only_but_not_by_another_processor(tmp_path: Path) -> None:
+    folder = tmp_path / "kernels"
+    assert loads(tmp_path) == (folder, False, True, False)
+    digest = module_digest(Path(engine.amm.tick_math.__file__))
+    assert list((folder / f"amm.tick_math-{digest}").glob("*.nbc"))
+    assert loads(tmp_path) == (folder, True, False, True)
+    made = contents(folder)
+    used, *answers = loads(tmp_path, "read-only")
+    assert answers == [True, False, True]
+    assert used != folder
+    assert not used.exists()
+    used, *answers = loads(tmp_path, "read-only", "another processor")
+    assert answers == [False, True, False]
+    assert used != folder
+    assert contents(folder) == made
+    # Where it may write, the other processor's kernels come to stand beside the first one's.
+    assert loads(tmp_path, "another processor") == (folder, False, True, False)
+    assert loads(tmp_path, "another processor") == (folder, True, False, True)
+    assert {path: held for path, held in contents(folder).items() if path in made} == made
 
 
 def test_an_edit_changes_the_digest_of_what_depends_on_it_and_of_nothing_else(tmp_path: Path):
