@@ -150,8 +150,8 @@ async def _run_fork(run: Run) -> None:
 
 async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) -> None:
     started = time.perf_counter()
-    with progress_bar("preparing the compiled kernels"):
-        await asyncio.to_thread(warm_kernels, settings.search.finder)
+    with progress_bar("preparing the compiled kernels") as tell:
+        await asyncio.to_thread(warm_kernels, settings.search.finder, tell)
     telemetry, bus = Telemetry(run.logger), Bus()
     ready_s = time.perf_counter() - started
     operator = signer.address if signer else None

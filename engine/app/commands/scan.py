@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from engine.app.kernels import warm_kernels
 from engine.app.node_market import NodeScope, read_node_market
+from engine.app.output import progress_bar
 from engine.app.scan_plot import draw, require_plottable
 from engine.app.scan_report import ScanReport
 from engine.app.scan_table import render
@@ -124,6 +126,8 @@ def scan(
     scope = NodeScope(deployments, [*token, *(base or [])] if token else (), from_block)
     market = _read_market(snapshot, rpc, scope)
     bases = chosen_bases(market, base or [])
+    with progress_bar("preparing the compiled kernels") as tell:
+        warm_kernels(progress=tell)
     report = scan_market(market, bases, max_hops, top, price)
     if plot is not None:
         worth = {token: 1.0 / rate for token, rate in _valuation(market, bases).items() if rate > 0}

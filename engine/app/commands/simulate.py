@@ -148,7 +148,7 @@ def _run(job: _Job) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = []
     with Bars(*columns) as progress:
         bar = progress.add_task("compiling", total=job.blocks)
-        warm_kernels()
+        warm_kernels(progress=lambda what, done, total: progress.update(bar, description=what))
 
         def watch(what: str, done: int, total: int | None) -> None:
             count = f" ({done + 1} of {total})" if total is not None else ""
