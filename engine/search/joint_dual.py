@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from engine.search.joint_curves import best_trade_nb
 from engine.search.joint_laplacian import System, allocate_system, solve_nb
+from engine.search.joint_near import look_around_nb, may_trade_nb
 
 _LONGEST_STEP = 2.0
 # Keeps a group of tokens that nothing ties to the rest from leaping.
 _DAMPING = 0.25
 _ARMIJO = 1e-4
-_HALVINGS = 30
+_TRIALS = 30
 # A pool's trade is known to about this part of its weight.
 _ROUNDING = 1e-15
 
@@ -174,37 +175,52 @@ def _try_nb(prices, floor, work, free, scale):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def minimise_nb(curves, rows, floor, prices, flows, work, tolerance, enough, most):
+def _advance_nb(curves, rows, prices, floor, flows, work, near, close, free, value, usual, shortened):
+    """Go along the step, and less far each time until g falls enough.
+
+    Returns (g there, pools that trade, the scale, fell); `work.trial` are the prices there.
+    """
+    step, right = work.system.answer, work.system.right
+    longest, slope = 0.0, 0.0
+    for n in range(free):
+        longest = max(longest, abs(step[n]))
+        slope -= step[n] * right[n]
+    scale = min(usual, _LONGEST_STEP / longest) if longest > 0.0 else usual
+    for _ in range(_TRIALS):
+        _try_nb(prices, floor, work, free, scale)
+        aim = value + _ARMIJO * scale * slope
+        looked_at = may_trade_nb(curves, rows, near, close, work.trial)
+        fresh, count = trades_nb(curves, looked_at, work.trial, flows, aim)
+        if fresh <= aim:
+            return fresh, count, scale, True
+        scale *= shortened
+    return value, 0, scale, False
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def minimise_nb(curves, rows, floor, prices, flows, work, near, most, tolerance, enough, shortened):
     """Lower g from `prices` f64[tokens] (positive, at or above `floor`) until no free token's imbalance
-    exceeds `tolerance` times g or what rounding explains, or three steps in a row lower g by no more than
-    `enough` of it. Changes `prices`; `flows` are the trades at them.
+    exceeds `tolerance` times g or what rounding explains, g is less than one base unit of any base token, or
+    three steps in a row lower g by no more than `enough` of it. A step after which g is higher is shortened
+    by `shortened`. Changes `prices`; `flows` are the trades at them.
 
     Returns (g, pools that trade, steps taken, whether balanced).
     """
-    value, count = trades_nb(curves, rows, prices, flows, np.inf)
+    close = look_around_nb(curves, rows, prices, near)
+    value, count = trades_nb(curves, near.row[:close], prices, flows, np.inf)
+    nothing = least_value_nb(floor)
     idle, usual = 0, 1.0
     for steps in range(most):
         free, worst, rounding = _set_up_nb(flows, count, prices, floor, work)
-        if worst <= max(tolerance * value, rounding):
+        if worst <= max(tolerance * value, rounding) or value < nothing:
             return value, count, steps, True
         solve_nb(work.system, flows.weight, count, free)
-        step, right = work.system.answer, work.system.right
-        longest, slope = 0.0, 0.0
-        for n in range(free):
-            longest = max(longest, abs(step[n]))
-            slope -= step[n] * right[n]
-        scale = min(usual, _LONGEST_STEP / longest) if longest > 0.0 else usual
-        fell = False
-        for _ in range(_HALVINGS):
-            _try_nb(prices, floor, work, free, scale)
-            aim = value + _ARMIJO * scale * slope
-            fresh, count = trades_nb(curves, rows, work.trial, flows, aim)
-            if fresh <= aim:
-                fell = True
-                break
-            scale *= 0.5
+        fresh, count, scale, fell = _advance_nb(
+            curves, rows, prices, floor, flows, work, near, close, free, value, usual, shortened
+        )
         if not fell:
-            value, count = trades_nb(curves, rows, prices, flows, np.inf)
+            looked_at = may_trade_nb(curves, rows, near, close, prices)
+            value, count = trades_nb(curves, looked_at, prices, flows, np.inf)
             return value, count, steps, False
         # Steps shortened by pools that begin to trade are often followed by more of them.
         usual = min(1.0, 16.0 * scale)
@@ -214,3 +230,13 @@ def minimise_nb(curves, rows, floor, prices, flows, work, tolerance, enough, mos
         if idle == 3:
             return value, count, steps + 1, False
     return value, count, most, False
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def least_value_nb(floor):
+    """One base unit of the base token whose units are worth least: what is less cannot be earned."""
+    least = np.inf
+    for t in range(len(floor)):
+        if floor[t] > 0.0:
+            least = min(least, floor[t])
+    return least

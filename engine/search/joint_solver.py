@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays
 from engine.search.joint_curves import allocate_curves, read_curves_nb
-from engine.search.joint_dual import Flows, allocate_flows, allocate_scratch, minimise_nb
+from engine.search.joint_dual import Flows, allocate_flows, allocate_scratch, least_value_nb, minimise_nb
+from engine.search.joint_near import allocate_near
 from engine.search.joint_primal import balance_nb
 
 # Prices beyond these come from pools that hold next to nothing of one token.
 _LEAST_PRICE, _GREATEST_PRICE = 1e-150, 1e150
 # When to stop: the imbalance that is left, and what three steps still gain, relative to the bound.
-_NEARLY, _WELL = (1e-5, 1e-8), (1e-9, 1e-13)
+# Steps that set many pools trading are soonest right when shortened boldly, but may end in a corner.
+_NEARLY, _WELL = (1e-5, 1e-8, 0.25), (1e-9, 1e-13, 0.5)
 _WELL_CERTIFIED = 1e-7
 _MAX_STEPS = 200
 
@@ -28,7 +30,8 @@ class JointBound:
 
     No set of trades can earn more than `bound`. Trades that leave no token short and earn `reached` exist, so
     the optimum lies between the two. `prices` f64[tokens] are the dual prices, nought for tokens that no pool
-    connects to a base token. `trading` pools trade in it; `steps` of Newton's method were taken.
+    connects to a base token. `trading` pools trade in it; `steps` of Newton's method were taken. Less than
+    one base unit of any base token counts as nothing, since no trades in integers earn it.
     """
 
     bound: float
@@ -61,6 +64,8 @@ class JointSolver:
         self._flows = allocate_flows(pool_count, token_count)
         self._scratch = allocate_scratch(pool_count, token_count)
         self._order = np.zeros((token_count, 2), np.int32)
+        count = slice(pool_count)
+        self._near = allocate_near(pools.token0[count], pools.token1[count], token_count)
         self._settled = 0
         self._deepest_first = self._rows
         self._arena = pools.arena_tick
@@ -123,13 +128,16 @@ class JointSolver:
             found = again
         return found
 
-    def _descend(self, rows: NDArray[np.int32], most: int, until: tuple[float, float]) -> JointBound:
+    def _descend(self, rows: NDArray[np.int32], most: int, until: tuple[float, float, float]) -> JointBound:
         price_tokens_nb(self._curves, self._rows, self.floor, self.prices)
         rows = rows[_priced_nb(self._curves, rows, self.prices)]
         prices = np.where(self.prices > 0.0, self.prices, 1.0)
         bound, trading, steps, _ = minimise_nb(
-            self._curves, rows, self.floor, prices, self._flows, self._scratch, *until, most
+            self._curves, rows, self.floor, prices, self._flows, self._scratch, self._near, most, *until
         )
+        if bound < least_value_nb(self.floor):
+            # Not one base unit of any base token.
+            bound, trading = 0.0, 0
         reached, short, self._settled = balance_nb(
             self._curves, self._flows, trading, self.floor, prices, self._order
         )

@@ -16,7 +16,10 @@ from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.finder import Finder
 from engine.search.joint_carry import net_value, sold_first, touched_rows
+from engine.search.joint_curves import allocate_curves, read_curves_nb
+from engine.search.joint_dual import allocate_flows, trades_nb
 from engine.search.joint_greedy import repeat_best
+from engine.search.joint_near import allocate_near, look_around_nb, may_trade_nb
 from engine.search.joint_plan import JointPlan, JointPlanner
 from engine.search.joint_solver import JointSolver
 
@@ -183,6 +186,26 @@ def test_an_update_leads_to_the_same_optimum_as_a_fresh_start() -> None:
         found, fresh = warm.solve(), solver_of(market, {0: 1.0, 1: 1.0}).solve()
         assert found.bound == pytest.approx(fresh.bound, rel=1e-6)
         assert found.gap <= GAP
+
+
+@settings(max_examples=40, deadline=None)
+@given(market=markets, moves=st.lists(st.floats(-0.002, 0.002), min_size=6, max_size=6))
+def test_pools_left_out_of_a_trial_would_not_trade(market: Market, moves: list[float]) -> None:
+    pools, tokens = len(market.pools), len(market.tokens)
+    curves = allocate_curves(pools, len(market.arrays.arena_tick))
+    rows = np.arange(pools, dtype=np.int32)
+    read_curves_nb(market.arrays, rows, curves)
+    near = allocate_near(curves.token0, curves.token1, tokens)
+    flows = allocate_flows(pools, tokens)
+    count = look_around_nb(curves, rows, np.ones(tokens), near)
+    prices = np.exp(np.resize(moves, tokens))
+    gain, trading = trades_nb(curves, rows, prices, flows, np.inf)
+    expected = set(flows.row[:trading].tolist())
+    chosen = may_trade_nb(curves, rows, near, count, prices)
+    again, trading = trades_nb(curves, chosen, prices, flows, np.inf)
+    assert set(flows.row[:trading].tolist()) == expected
+    assert again == pytest.approx(gain)
+    assert len(set(chosen.tolist())) == len(chosen)
 
 
 def test_gas_prunes_what_does_not_pay_for_itself() -> None:
