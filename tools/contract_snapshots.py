@@ -4,8 +4,8 @@
 
 `contracts/snapshots/layout.json`: the fields of each ERC-7201 namespace of the upgradeable contracts, in
 order, and plain storage, of which there must be none. `size.json`: bytes of runtime code in `out/`, which
-must be built. (`gas.json` beside them is checked by `contracts/test/RegistryGas.t.sol`.) Without --write,
-differences are printed and the exit code is 1.
+must be built. (`gas.json` beside them is checked by `RegistryGas.t.sol` and `RouterGas.t.sol` in
+`contracts/test`.) Without --write, differences are printed and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "contracts" / "snapshots"
 UPGRADEABLE = ("DexRegistry", "PriceFeedRegistry")
 SIZED = (
+    "ArbitrageRouter",
+    "ArbitrageRouterWithStop",
     *UPGRADEABLE,
     "ChainlinkSource",
     "CrossSource",

@@ -66,6 +66,40 @@ library Stream {
         return abi.encodePacked((kind << 2) | 1, lender, uint112(amount), token);
     }
 
+    /// @dev The heads of a V4 run: first of a cycle, nested, and nested in another run; its hops follow.
+    function firstV4(uint256 amountIn) internal pure returns (bytes memory) {
+        return abi.encodePacked(op(3, false), uint112(amountIn));
+    }
+
+    function nestedV4() internal pure returns (bytes memory) {
+        return abi.encodePacked(op(3, false));
+    }
+
+    function nestedV4Unlocked() internal pure returns (bytes memory) {
+        return abi.encodePacked(op(3, true));
+    }
+
+    /// @dev A run of one hop, which the router itself pays in `hopV4Paid`.
+    function hopV4(address tokenOut, address tokenIn, uint24 fee, int24 spacing, address hooks)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked(uint8(0), tokenOut, uint8(4), tokenIn, fee, spacing16(spacing), hooks);
+    }
+
+    function hopV4Paid(address tokenOut, address tokenIn, uint24 fee, int24 spacing)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked(uint8(16), tokenOut, uint8(0), tokenIn, fee, spacing16(spacing));
+    }
+
+    function spacing16(int24 spacing) internal pure returns (uint16) {
+        return uint16(uint24(spacing));
+    }
+
     function hold() internal pure returns (bytes memory) {
         return abi.encodePacked(uint8(13 << 2));
     }
