@@ -115,8 +115,7 @@ class Rehearsed:
         planned = []
         for cycle in cycles:
             # From the last hop backwards: a pool that is emptied would refuse a unit more.
-            least = cycle.amounts[0] + int(cycle.cost / self.values[sold_first(self.state, cycle.edges)])
-            amounts = self._sell(cycle.edges, len(cycle.edges) - 1, cycle.amounts[-2], least)
+            amounts = self._sell(cycle.edges, len(cycle.edges) - 1, cycle.amounts[-2], cycle.cost)
             if amounts is not None:
                 planned.append(self._earn(cycle.edges, amounts, cycle.cost))
         return planned
@@ -131,24 +130,30 @@ class Rehearsed:
             rest = sum(wanted.amounts[k] for k in range(n, len(paths)) if starts[k] == start)
             there = self.earned.get(start, 0)
             selling = min(int(min(there / rest, _STRETCH) * wanted.amounts[n]), there)
-            end, cost = sold_first(self.state, (path[-1] ^ 1,)), self.cost(path)
-            least = int((selling * self.values[start] + cost) / self.values[end])
-            amounts = self._sell(path, 0, selling, least)
+            cost = self.cost(path)
+            amounts = self._sell(path, 0, selling, cost)
             if amounts is None:
                 continue
-            gain = amounts[-1] * self.values[end] - amounts[0] * self.values[start]
-            planned.append(PlannedConversion(path, amounts, gain, cost))
+            planned.append(PlannedConversion(path, amounts, self._gain(path, amounts), cost))
+            end = sold_first(self.state, (path[-1] ^ 1,))
             self.earned[start] -= amounts[0]
             self.earned[end] = self.earned.get(end, 0) + amounts[-1]
         return planned
 
     def _earn(self, path: tuple[int, ...], amounts: tuple[int, ...], cost: float) -> PlannedCycle:
-        start, profit = sold_first(self.state, path), amounts[-1] - amounts[0]
-        self.earned[start] = self.earned.get(start, 0) + profit
-        return PlannedCycle(path, amounts, profit * self.values[start], cost)
+        start = sold_first(self.state, path)
+        self.earned[start] = self.earned.get(start, 0) + amounts[-1] - amounts[0]
+        return PlannedCycle(path, amounts, self._gain(path, amounts), cost)
 
-    def _sell(self, path: tuple[int, ...], position: int, amount: int, least: int) -> tuple[int, ...] | None:
-        """Sell `amount` at a hop of the path, if more than `least` comes out of it; what each hop moved."""
+    def _gain(self, path: tuple[int, ...], amounts: tuple[int, ...]) -> float:
+        """What comes out of the path is worth more than what goes in."""
+        start, end = sold_first(self.state, path), sold_first(self.state, (path[-1] ^ 1,))
+        if start == end:
+            return (amounts[-1] - amounts[0]) * self.values[start]
+        return amounts[-1] * self.values[end] - amounts[0] * self.values[start]
+
+    def _sell(self, path: tuple[int, ...], position: int, amount: int, cost: float) -> tuple[int, ...] | None:
+        """Sell `amount` at a hop of the path, if that gains something and its cost; what each hop moved."""
         if amount <= 0:
             return None
         hops = len(path)
@@ -157,7 +162,7 @@ class Rehearsed:
         if not sell_along_nb(self.state, edges, position, ints_to_limbs([amount]), amounts):
             return None
         own = tuple(limbs_to_ints(amounts))
-        if own[-1] <= least:
+        if not self._gain(path, own) > 0.0 or self._gain(path, own) < cost:
             return None
         apply_cycle_nb(self.state, edges, hops, amounts, np.zeros(hops, np.uint8))
         return own
