@@ -34,6 +34,8 @@ class Entry:
 COMMANDS = {
     "demo": Entry("The whole job on an embedded world of real DEX bytecode.", "demo", kernels=True),
     "run": Entry("The bot against any node: paper, fork or live.", "run", kernels=True),
+    "record": Entry("A paper run whose inputs are written down.", "record", kernels=True),
+    "replay": Entry("The decisions of a recording, again.", "replay", kernels=True),
     "scan": Entry("One full search over a snapshot or a node's pools.", "scan", kernels=True),
     "quote": Entry("One exact quote.", "quote", kernels=True),
     "simulate": Entry(

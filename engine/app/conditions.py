@@ -198,7 +198,8 @@ class ConditionsReader:
             proven_pools=market.pool_row.keys(),
             quarantined=self._untouchable(registry.barred),
             allowed_tokens=self._allowed,
-            token_verdicts=self._verdicts,
+            # What is found out meanwhile counts from the next block on.
+            token_verdicts=dict(self._verdicts),
             decimals={token.address: token.decimals for token in market.tokens},
             feeds=feeds,
             in_flight_pools=self._in_flight_pools(),

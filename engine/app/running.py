@@ -21,6 +21,7 @@ from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import wait_cancelled
 from engine.app.market_feed import Progress
 from engine.app.output import progress_bar
+from engine.app.recording.recorder import Recorder
 from engine.app.records import Records, open_records
 from engine.app.sending import open_channel
 from engine.app.session import Key, Session, open_session, silent
@@ -110,7 +111,8 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What to run. `signer` is the operator's in live mode, else None; `summary` is filled as it goes."""
+    """What to run. `signer` is the operator's in live mode, else None; `summary` is filled as it goes;
+    what enters the line is told to a `recorder`."""
 
     settings: Settings
     mode: Mode
@@ -118,6 +120,7 @@ class Run:
     signer: LocalSigner | None
     logger: Any
     summary: Summary
+    recorder: Recorder | None = None
 
 
 async def run_bot(run: Run) -> None:
@@ -163,6 +166,8 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
         lambda error: telemetry.degraded("ledger", error),
     ) as records:
         listeners: list[Callable[[Fact], None]] = [run.summary.take, records.take, bus.publish]
+        if run.recorder is not None:
+            listeners.append(run.recorder.take)
 
         def publish(fact: Fact) -> None:
             for listener in listeners:
@@ -184,6 +189,7 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
                     progress=bars.tell,
                     cache=stack.enter_context(open_cache(settings)),
                     verdicts=records.repository.token_verdicts(settings.chain.chain_id),
+                    recorder=run.recorder,
                 )
                 session = await stack.enter_async_context(opening)
             # Not before: a run that cannot start says why in one line and nothing else.

@@ -15,6 +15,7 @@ from engine.app.conditions import ConditionsReader, Guard, gas_learner, halt_fil
 from engine.app.finders import make_finder
 from engine.app.lenders import LenderBook
 from engine.app.market_feed import MarketFeed, Progress
+from engine.app.recording.recorder import Recorder
 from engine.app.sending import make_bidder, plan_terms
 from engine.app.settings import Settings
 from engine.app.token_watch import TokenWatch, token_judge
@@ -163,6 +164,7 @@ class Session:
     lenders: LenderBook
     tokens: TokenWatch
     ladder: Ladder
+    recorder: Recorder | None = None
     sender: Sender | None = None
     market: Market = field(default_factory=Market)
     trust: VenueTrust = field(default_factory=VenueTrust)
@@ -265,30 +267,31 @@ class Session:
         )
         on_landing = planner if settings.bid.payment == "landing" else None
         self.tripwire = Tripwire(self.node, market, self.feed, self.publish, self.trust)
-        self.pipeline = Pipeline(
-            Line(
-                market=market,
-                finder=make_finder(
-                    settings.search.finder, market, bases, settings.search.max_hops, settings.risk.trade_caps
-                ),
-                conditions=reader.read,
-                admit=lambda raw: self.feed.admit(market, raw),
-                refresh=self.feed.refresh,
-                silent=SilentReads(market).due,
-                tripwire=self.tripwire,
-                assess=RiskChain(settings.risk).assess,
-                plan=planner.plan,
-                simulate=Simulator(self.node, self.operator).simulate,
-                execute=self.sender,
-                publish=self.publish,
-                activity=self.activity.at,
-                state=lambda: self.ladder.state,
-                per_block=settings.search.per_block,
-                search_seconds=settings.search.deadline_ms / 1e3,
-                price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei, on_landing),
-                finance=planner.finance,
-            )
+        line = Line(
+            market=market,
+            finder=make_finder(
+                settings.search.finder, market, bases, settings.search.max_hops, settings.risk.trade_caps
+            ),
+            conditions=reader.read,
+            admit=lambda raw: self.feed.admit(market, raw),
+            refresh=self.feed.refresh,
+            silent=SilentReads(market).due,
+            tripwire=self.tripwire,
+            assess=RiskChain(settings.risk).assess,
+            plan=planner.plan,
+            simulate=Simulator(self.node, self.operator).simulate,
+            execute=self.sender,
+            publish=self.publish,
+            activity=self.activity.at,
+            state=lambda: self.ladder.state,
+            per_block=settings.search.per_block,
+            search_seconds=settings.search.deadline_ms / 1e3,
+            price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei, on_landing),
+            finance=planner.finance,
         )
+        if self.recorder is not None:
+            line = self.recorder.wrap(line, router.address, router.pinned, bases, lambda: self.lenders)
+        self.pipeline = Pipeline(line)
         self.source = LiveBlockSource(self.node, head, observer=self.observe)
 
     async def _rotated(self, named: str, block: BlockRef) -> str | None:
@@ -323,6 +326,7 @@ async def open_session(
     progress: Progress = silent,
     cache: PoolCache | None = None,
     verdicts: Iterable[TokenVerdict] = (),
+    recorder: Recorder | None = None,
 ) -> AsyncIterator[Session]:
     """A session ready to `follow`. Without a `key` nothing can be sent (paper mode). A `cache` spares reading
     again what did not change since an earlier session; `verdicts` on tokens are its findings.
@@ -387,6 +391,7 @@ async def open_session(
             lenders,
             tokens,
             ladder,
+            recorder,
         )
         if key is not None:
             session.sender = await _open_sender(session, key)

@@ -1,0 +1,1 @@
+"""Recordings of the line's inputs, and their replay to the same decisions."""
