@@ -82,7 +82,8 @@ class Drill:
     def trade(self) -> None:
         """Blocks until the engine has sent a trade again."""
         first = self.living.head() + 1
-        for _ in range(25):
+        # People's trades leave nothing worth its gas for ten blocks in a row now and then.
+        for _ in range(40):
             self.step()
             if self.submitted_since(first):
                 return
