@@ -74,11 +74,14 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
         assert set(values) - written.get(section, set()) <= optional.get(section, set()), section
 
 
-def test_every_threat_has_a_defence_and_tests_that_are_there() -> None:
-    text = (ROOT / "docs/threat-model.md").read_text()
-    rows = [row.split("|")[1:-1] for row in re.findall(r"^\| \d+ .*$", text, re.M)]
-    assert [int(row[0]) for row in rows] == list(range(1, len(rows) + 1))
-    assert len(rows) >= 31
+@pytest.mark.parametrize(
+    ("page", "letter", "at_least"), [("threat-model", "", 31), ("threat-model-governance", "G", 25)]
+)
+def test_every_threat_has_a_defence_and_tests_that_are_there(page: str, letter: str, at_least: int) -> None:
+    text = (ROOT / f"docs/{page}.md").read_text()
+    rows = [row.split("|")[1:-1] for row in re.findall(rf"^\| {letter}\d+ .*$", text, re.M)]
+    assert [row[0].strip() for row in rows] == [f"{letter}{number + 1}" for number in range(len(rows))]
+    assert len(rows) >= at_least
     for number, attack, defence, proof in rows:
         named = re.findall(r"`([\w./]+)::(\w+)`", proof)
         assert all((attack.strip(), defence.strip(), named)), number
