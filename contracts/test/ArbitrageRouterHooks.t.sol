@@ -1,64 +1,38 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {ArbitrageRouter} from "../src/ArbitrageRouter.sol";
-import {IArbitrageRouter} from "../src/interfaces/IArbitrageRouter.sol";
 import {WorldToken} from "../world/WorldToken.sol";
 import {Attempts} from "./support/Attempts.sol";
-import {Cycle} from "./support/Cycle.sol";
-import {HostileHook, IManager, PoolKey} from "./support/HostileHook.sol";
+import {HostileHook} from "./support/HostileHook.sol";
 import {Stream} from "./support/Stream.sol";
-
-interface IProvider {
-    struct Change {
-        int24 tickLower;
-        int24 tickUpper;
-        int256 liquidityDelta;
-        bytes32 salt;
-    }
-
-    function modifyLiquidity(PoolKey memory key, Change memory change, bytes memory data) external payable;
-}
+import {V4Pools} from "./support/V4Pools.sol";
 
 /// @dev Uniswap V4's published manager with a pool whose hook may do anything, beside an honest V3 pool and an honest V4
 /// pool. Whatever the hook does, the run is undone, or the router has at least the minimum more and lost nothing.
-contract ArbitrageRouterHooksTest is Cycle {
+contract ArbitrageRouterHooksTest is V4Pools {
     uint256 private constant INVENTORY = 50e18;
     uint256 private constant SOLD = 1e18;
     uint256 private constant MINIMUM = 1e16;
     uint24 private constant DYNAMIC_FEE = 0x800000;
-    uint160 private constant EVEN = 1 << 96;
     // Before and after swaps, and both amounts.
     uint160 private constant FLAGS = 0xcc;
 
-    IManager private manager;
     HostileHook private hook;
     address private honest;
     bool private sellsBase;
 
     function setUp() public {
         deployCycleWorld();
-        string memory folder = "@uniswap/v4-core/out/";
-        bytes memory code = _forgeCode(string.concat(folder, "PoolManager.sol/PoolManager.json"));
-        manager = IManager(_create(bytes.concat(code, abi.encode(address(this)))));
-        IArbitrageRouter made = IArbitrageRouter(
-            address(new ArbitrageRouter(operator, vault, tokens[0], address(manager), address(0), address(0)))
-        );
-        router = made;
+        deployV4();
         hook = HostileHook(address(uint160(uint256(keccak256("hook"))) & ~uint160(0x3fff) | FLAGS));
         vm.etch(address(hook), address(new HostileHook()).code);
         sellsBase = tokens[0] < tokens[1];
-        string memory name = "PoolModifyLiquidityTest.sol/PoolModifyLiquidityTest.json";
-        code = _forgeCode(string.concat(folder, name));
-        IProvider provider = IProvider(_create(bytes.concat(code, abi.encode(address(manager)))));
         for (uint256 i = 0; i < 2; i++) {
-            WorldToken(tokens[i]).mint(address(this), 1e27);
-            WorldToken(tokens[i]).approve(address(provider), type(uint256).max);
             WorldToken(tokens[i]).mint(address(router), INVENTORY);
             WorldToken(tokens[i]).mint(address(hook), 1000e18);
         }
-        _fill(provider, DYNAMIC_FEE, address(hook));
-        _fill(provider, 500, address(0));
+        fillV4(DYNAMIC_FEE, 60, address(hook));
+        fillV4(500, 10, address(0));
         // One base token buys 1.25 of the other there.
         honest = fill(Kind.UniswapV3, 0, tokens[0], tokens[1], sellsBase ? 125e16 : 8e17, 1000e18);
     }
@@ -133,19 +107,5 @@ contract ArbitrageRouterHooksTest is Cycle {
             assertEq(address(router).balance, 0);
             vm.revertToState(start);
         }
-    }
-
-    function _fill(IProvider provider, uint24 fee, address hooks) private {
-        (address token0, address token1) = sellsBase ? (tokens[0], tokens[1]) : (tokens[1], tokens[0]);
-        int24 spacing = fee == 500 ? int24(10) : int24(60);
-        PoolKey memory key = PoolKey(token0, token1, fee, spacing, hooks);
-        manager.initialize(key, EVEN);
-        int24 edge = 887220 / spacing * spacing;
-        provider.modifyLiquidity(key, IProvider.Change(-edge, edge, 2000e18, 0), "");
-    }
-
-    function _forgeCode(string memory path) private view returns (bytes memory) {
-        string memory json = vm.readFile(string.concat("node_modules/", path));
-        return vm.parseJsonBytes(json, ".bytecode.object");
     }
 }

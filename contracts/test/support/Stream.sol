@@ -96,6 +96,14 @@ library Stream {
         return abi.encodePacked(uint8(16), tokenOut, uint8(0), tokenIn, fee, spacing16(spacing));
     }
 
+    function hopV4Plain(address tokenOut, address tokenIn, uint24 fee, int24 spacing)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked(uint8(0), tokenOut, uint8(0), tokenIn, fee, spacing16(spacing));
+    }
+
     function spacing16(int24 spacing) internal pure returns (uint16) {
         return uint16(uint24(spacing));
     }
