@@ -11,8 +11,10 @@ import numpy as np
 from benchmarks.measure import Result, main
 from benchmarks.synthetic import Size, SyntheticMarket, count_pools
 from engine.amm.quote import quote_exact_in
+from engine.chain.json_text import read_message
 from engine.chain.keys import signer_of_key
-from engine.chain.log_scanner import LogScanner
+from engine.chain.log_decoder import LogDecoder
+from engine.chain.log_scanner import ScannedLogs, scan_logs
 from engine.domain.feeds import FeedQuote, FeedStatus
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import Approved, Opportunity, TradingState
@@ -31,9 +33,8 @@ LIMIT = 10
 POOLS, LOGS, TRADES = 10_000, 500, 50
 GAS_PRICE_WEI = 10**9
 ROUTER = "0x" + "aa" * 20
-STAGES = ("scan", "apply", "find", "assess", "plan", "sign")
+STAGES = ("scan", "decode", "apply", "find", "assess", "plan", "sign")
 DECIDING = ("assess", "plan", "sign")
-_RESULT = b'"result":'
 
 
 class Stopwatch:
@@ -118,7 +119,8 @@ def run_blocks() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     finder = Finder(market, [world.base], MAX_HOPS)
     costs = GasCosts(gas_price_wei=GAS_PRICE_WEI, base_units_per_eth_wei={world.base: 1})
     at_rest = finder.find(None, world.head, costs)
-    scanner, desk = LogScanner(market.pool_row), Desk(market, world.base)
+    decoder = LogDecoder(market.pool_row, market.pools, market.hubs)
+    desk = Desk(market, world.base)
     rows, signed, changes, found_total = [], [], 0, 0
     gc.collect()
     gc.freeze()
@@ -128,8 +130,10 @@ def run_blocks() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         gc.collect()
         gc.disable()
         watch = Stopwatch()
-        start = body.index(_RESULT) + len(_RESULT)
-        decoded = scanner.decode(memoryview(body)[start:-1])
+        logs = scan_logs(read_message(body)["result"].text, block.hash)
+        watch.lap()
+        assert isinstance(logs, ScannedLogs)
+        decoded = decoder.decode(logs)
         watch.lap()
         changed = market.apply(block, decoded.events)
         watch.lap()

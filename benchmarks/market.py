@@ -21,7 +21,8 @@ from typing import Any
 from benchmarks.measure import Result, main
 from benchmarks.synthetic import Size, SyntheticMarket
 from engine.amm.quote import quote_exact_in
-from engine.chain.log_scanner import LogScanner
+from engine.chain.log_decoder import LogDecoder
+from engine.chain.log_scanner import ScannedLogs, scan_logs
 from engine.domain import pool_details as details
 from engine.domain import pool_state as states
 from engine.domain.market import BlockRef, PoolRecord, Protocol
@@ -134,7 +135,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def _follow(market: Market, bodies: list[Path]) -> tuple[list[float], list[float], list[int]]:
     """(milliseconds to decode, to apply, pools touched) of each block."""
-    scanner = LogScanner(market.pool_row, market.pools, market.hubs)
+    decoder = LogDecoder(market.pool_row, market.pools, market.hubs)
     rows = [
         row for row in market.pool_row.values() if market.pools[row].protocol is Protocol.CURVE_STABLESWAP
     ]
@@ -146,7 +147,9 @@ def _follow(market: Market, bodies: list[Path]) -> tuple[list[float], list[float
         read = [market.state_of(row) for row in again]
         block = BlockRef(head.number + 1, f"0x{head.number + 1:064x}", head.hash, head.timestamp + 12)
         started = time.perf_counter()
-        decoded = scanner.decode(body)
+        logs = scan_logs(body, None)
+        assert isinstance(logs, ScannedLogs)
+        decoded = decoder.decode(logs)
         middle = time.perf_counter()
         changed = market.apply(block, decoded.events, read, again)
         ended = time.perf_counter()

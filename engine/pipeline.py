@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.amm.layout import StateEvents
-from engine.chain.logs import decode
+from engine.chain.log_decoder import LogDecoder
 from engine.domain.errors import ExecutionError, NodeError
 from engine.domain.events import (
     BlockApplied,
@@ -139,6 +139,7 @@ class Pipeline:
 
     def __init__(self, line: Line):
         self._line = line
+        self._decoder = LogDecoder(line.market.pool_row, line.market.pools, line.market.hubs)
         self._carried: set[int] = set()
         self._searched_all = False
 
@@ -210,7 +211,7 @@ class Pipeline:
         unwound = np.zeros(0, np.int32)
         if block.parent_hash != head.hash:
             unwound = line.market.rewind(block.parent_hash)
-        decoded = decode(raw.logs, line.market.pool_row, line.market.pools, line.market.hubs)
+        decoded = self._decoder.decode(raw.logs)
         known_bad = set(line.market.quarantined)
         for row, reason in decoded.hostile:
             line.market.quarantine(row, reason)

@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import orjson
+
 from engine.amm.kernel_cache import is_complete, note_complete
 from engine.app.finders import make_finder
 from engine.app.settings import FinderName
-from engine.chain.logs import decode
+from engine.chain.events import SYNC
+from engine.chain.log_decoder import LogDecoder
+from engine.chain.log_scanner import scan_logs
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
 from engine.search import kernel_parts
@@ -28,6 +32,18 @@ _ROOT = Path(__file__).resolve().parents[2]
 _Q96 = 1 << 96
 _BLOCK = BlockRef(1, "0x" + "01" * 32, "0x" + "00" * 32, 1)
 _CHILD = BlockRef(2, "0x" + "02" * 32, _BLOCK.hash, 2)
+_SYNC_LOG = orjson.dumps(
+    [
+        {
+            "address": f"0x{4:040x}",
+            "topics": [SYNC],
+            "data": f"0x{10**21:064x}{10**21:064x}",
+            "blockHash": _CHILD.hash,
+            "logIndex": "0x0",
+            "removed": False,
+        }
+    ]
+)
 
 
 def warm_kernels(finder_name: FinderName = "incremental", progress: Progress | None = None) -> None:
@@ -99,7 +115,9 @@ def _search_four_pools(finder_name: FinderName) -> None:
     finder = make_finder(finder_name, market, tokens[:1], 3)
     finder.find(None, _BLOCK)
     # The incremental search after a block is a path of its own.
-    changed = market.apply(_CHILD, decode([], market.pool_row, market.pools, market.hubs).events)
+    logs = scan_logs(_SYNC_LOG, _CHILD.hash)
+    assert not isinstance(logs, str)
+    changed = market.apply(_CHILD, LogDecoder(market.pool_row, market.pools, market.hubs).decode(logs).events)
     finder.find(changed, _CHILD)
 
 

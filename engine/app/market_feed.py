@@ -11,9 +11,10 @@ from engine.app.loading import load
 from engine.app.settings import Settings
 from engine.chain.bootstrap import bootstrap, read_with_block
 from engine.chain.changes import touched_since
-from engine.chain.creations import decode_creations
+from engine.chain.creations import CREATION_TOPICS, decode_creations
 from engine.chain.discovery import find_pools, list_pools
 from engine.chain.identify import identify
+from engine.chain.log_scanner import about
 from engine.chain.logs import READ_AGAIN
 from engine.chain.readers.reading import Reading
 from engine.domain.errors import NodeError
@@ -188,7 +189,7 @@ class MarketFeed:
 
     async def _note_created(self, market: Market, raw: RawBlock) -> None:
         """Pools the block's logs announce, known or newly asked for, wait in `unread`."""
-        created = decode_creations(raw.logs, self.venues)
+        created = decode_creations(about(raw.logs, CREATION_TOPICS), self.venues)
         self._refuse(dict(created.refused))
         reading = Reading(self._node, raw.block, self.venues)
         sightings = [one for one in created.sightings if one.address]

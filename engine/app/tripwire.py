@@ -67,17 +67,24 @@ class Tripwire:
         self._corrected: list[int] = []
         self._running: asyncio.Task[None] | None = None
         self._logs: deque[tuple[BlockRef, Counter[tuple[str, str]]]] = deque(maxlen=_REMEMBERED_BLOCKS)
+        self._uncounted: deque[RawBlock] = deque(maxlen=_REMEMBERED_BLOCKS)
         self._agreed_at: dict[str, int] = {}
         self._reorganised_at = -1
 
     def note(self, raw: RawBlock, reorg_depth: int) -> None:
-        """Remember how many logs of each pool a block gave us."""
+        """Remember how many logs of each pool a block gave us; they are counted later, beside the line."""
         if reorg_depth:
             self._reorganised_at = raw.block.number
+            self._count()
             while self._logs and self._logs[-1][0].number >= raw.block.number:
                 self._logs.pop()
         self._last = raw
-        self._logs.append((raw.block, Counter(_emitter(log) for log in raw.logs)))
+        self._uncounted.append(raw)
+
+    def _count(self) -> None:
+        while self._uncounted:
+            raw = self._uncounted.popleft()
+            self._logs.append((raw.block, Counter(_emitter(log) for log in raw.logs)))
 
     async def check(self, block: BlockRef, keys: Collection[str]) -> frozenset[str]:
         """Those of `keys` that must not be traded: their state at `block` is not what the node says, or the
@@ -109,6 +116,7 @@ class Tripwire:
         ours: dict[str, PoolState],
         raw: RawBlock | None,
     ) -> None:
+        self._count()
         try:
             if raw is not None:
                 self._found += await self._audited(raw)
@@ -219,6 +227,7 @@ class Tripwire:
 
     async def _missed_logs(self, block: BlockRef, pool: PoolRecord) -> bool:
         """Whether the node has more logs of the pool than we were given, in the blocks we remember."""
+        self._count()
         remembered = [(ref, counts) for ref, counts in self._logs if ref.number <= block.number]
         if not remembered:
             return False

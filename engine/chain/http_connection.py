@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from engine.chain.json_text import read_message
 from engine.domain.errors import MalformedAnswer
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -20,7 +21,7 @@ _KEEPALIVE_S = 30
 
 
 class HttpConnection:
-    """One http(s) address. `make_request` and `make_batch_request` return parsed answers.
+    """One http(s) address. `make_request` and `make_batch_request` return answers as `read_message` does.
 
     Both raise aiohttp.ClientError or OSError when there was no answer, MalformedAnswer (without the address)
     when it is too large, not JSON, or does not carry the request's id.
@@ -73,11 +74,7 @@ class HttpConnection:
     async def _post(self, body: Any) -> Any:
         async with self._session.post(self._url, data=orjson.dumps(body)) as response:
             raw = await _bounded(response)
-        try:
-            # Refuses what nests deeper than 1,024 levels, and text that is not UTF-8.
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            raise MalformedAnswer("the answer is not JSON") from None
+        return read_message(raw)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

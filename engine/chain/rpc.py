@@ -14,6 +14,7 @@ from web3.exceptions import ProviderConnectionError
 
 from engine.chain.endpoint import Transport, parse_endpoint
 from engine.chain.http_connection import HttpConnection, until
+from engine.chain.json_text import JsonText, Unparsed
 from engine.chain.rpc_errors import TRANSPORT_ERRORS, malformed, refusal, transport_error
 from engine.chain.transport import Notifications, Provider, open_provider
 from engine.chain.wire import Header, header, quantity
@@ -104,7 +105,8 @@ class RpcNode:
         raise AssertionError("unreachable: the retry context returns or raises")
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Results in order; an entry that failed is its NodeError. Split by the endpoint's batch limit.
+        """Results in order; an entry that failed is its NodeError. Split by the endpoint's batch limit. The
+        result of an `Unparsed` call is its JsonText, where the message allows it.
         Raises NodeUnreachable when there was no answer."""
         results: list[Any] = []
         for start in range(0, len(calls), self._max_batch):
@@ -115,10 +117,7 @@ class RpcNode:
                     for method, _ in chunk:
                         await self._admit(method)
                     answers = await self._exchange_batch(chunk)
-                    entries = [
-                        self._entry(method, answer)
-                        for (method, _), answer in zip(chunk, answers, strict=True)
-                    ]
+                    entries = [self._entry(*pair) for pair in zip(chunk, answers, strict=True)]
                     for entry in entries:
                         if isinstance(entry, RateLimited):
                             raise entry
@@ -256,13 +255,15 @@ class RpcNode:
         except NodeError as error:
             return error
 
-    def _entry(self, method: str, answer: Any) -> Any:
+    def _entry(self, call: Call, answer: Any) -> Any:
         try:
-            return answer if isinstance(answer, NodeError) else self._result(method, answer)
+            if isinstance(answer, NodeError):
+                return answer
+            return self._result(call[0], answer, unparsed=isinstance(call, Unparsed))
         except NodeError as error:
             return error
 
-    def _result(self, method: str, response: Any) -> Any:
+    def _result(self, method: str, response: Any, unparsed: bool = False) -> Any:
         if not isinstance(response, dict):
             raise malformed(self._endpoint, method)
         if response.get("error") is not None:
@@ -272,7 +273,13 @@ class RpcNode:
             raise refused
         if "result" not in response:
             raise malformed(self._endpoint, method)
-        return response["result"]
+        result = response["result"]
+        if unparsed or not isinstance(result, JsonText):
+            return result
+        try:
+            return result.parsed()
+        except MalformedAnswer as error:
+            raise malformed(self._endpoint, method) from error
 
     def _failed(self, method: str, error: BaseException) -> NodeError:
         failed = transport_error(self._endpoint, method, error, self._timeout_s)

@@ -10,6 +10,8 @@ from typing import Any
 
 from engine.chain.creations import CREATION_TOPICS
 from engine.chain.endpoint_set import EndpointSet
+from engine.chain.json_text import JsonText, Unparsed
+from engine.chain.log_scanner import scan_logs
 from engine.chain.logs import STATE_TOPICS
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import Header, bloom_may_contain, hash32, header, quantity
@@ -33,9 +35,11 @@ class LiveBlockSource:
     `start` counts as yielded: the first block extends it. On WebSocket and IPC heads are pushed, on http the
     head is polled every `poll_s` seconds. A lost connection is opened again for ever, and what was missed is
     read by number; a quiet subscription is cross-checked every `watch_s` seconds. Logs are asked for by block
-    hash, filtered by `topics` (and by `addresses` where given), and checked against the header's bloom.
+    hash, filtered by `topics` (and by `addresses` where given), and checked against the header's bloom. They
+    are scanned, not parsed, where the node writes them as nodes do.
 
-    `observer(fact, values)` hears "node_lost", "node_recovered", "gap", "stale_head" and "reorg".
+    `observer(fact, values)` hears "node_lost", "node_recovered", "gap", "stale_head", "reorg", and, once for
+    each reason, "logs_parsed".
     `blocks()` raises ReorgTooDeep when the chain left `start` or the last 64 blocks behind, GapTooWide when
     more than `max_gap` blocks were missed; the market must then be read again.
     """
@@ -64,6 +68,7 @@ class LiveBlockSource:
         self._watch_s = watch_s
         self._max_gap = max_gap
         self._observe = observer or (lambda fact, values: None)
+        self._why_parsed: set[str] = set()
 
     @property
     def last(self) -> BlockRef:
@@ -173,11 +178,11 @@ class LiveBlockSource:
         possible = all(
             any(bloom_may_contain(block.bloom, item) for item in group) for group in self._bloom_groups
         )
-        checked: list[dict] = []
+        checked: Sequence[dict] = []
         for pause in (0.0, 0.02, 0.05):
             await asyncio.sleep(pause)
             logs, still = await self._node.batch(
-                [("eth_getLogs", [wanted]), ("eth_getBlockByHash", [block.ref.hash, False])]
+                [Unparsed("eth_getLogs", [wanted]), ("eth_getBlockByHash", [block.ref.hash, False])]
             )
             if isinstance(still, NodeError):
                 raise still
@@ -185,11 +190,25 @@ class LiveBlockSource:
                 raise _ChainMoved
             if isinstance(logs, NodeError):
                 raise logs
-            checked = self._checked(block.ref, logs)
+            checked = self._read(block.ref, logs)
             # A node may announce a block before it has indexed its logs; the bloom gives it away.
             if checked or not possible:
                 break
         return RawBlock(block.ref, checked)
+
+    def _read(self, block: BlockRef, logs: Any) -> Sequence[dict]:
+        """The logs in log-index order, each once, all of this block. Raises NodeError."""
+        reason = "its message is not what nodes write"
+        if isinstance(logs, JsonText):
+            scanned = scan_logs(logs.text, block.hash)
+            if not isinstance(scanned, str):
+                return scanned
+            reason, logs = scanned, logs.parsed()
+        checked = self._checked(block, logs)
+        if reason not in self._why_parsed:
+            self._why_parsed.add(reason)
+            self._observe("logs_parsed", {"block": block.number, "reason": reason})
+        return checked
 
     def _checked(self, block: BlockRef, logs: Any) -> list[dict]:
         """The logs in log-index order, each once, all of this block. Raises NodeError."""

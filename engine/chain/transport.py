@@ -20,6 +20,7 @@ from websockets import WebSocketException
 
 from engine.chain.endpoint import Endpoint, Transport
 from engine.chain.http_connection import MAX_MESSAGE_BYTES, HttpConnection
+from engine.chain.json_text import read_message
 
 _MAX_QUEUED_NOTIFICATIONS = 1024
 _CLOSE_TIMEOUT_S = 1.0
@@ -177,12 +178,14 @@ class CorrelatedWebSocket(_Correlated, WebSocketProvider):
         await self._ws.send(request_data.decode())
 
     async def socket_recv(self) -> Any:
-        message = await super().socket_recv()
+        assert self._ws is not None
+        raw = await self._ws.recv()
+        message = read_message(raw.encode() if isinstance(raw, str) else raw)
         # A node that writes a notification in two segments would otherwise wait ~40 ms for our delayed ACK.
         if hasattr(socket, "TCP_QUICKACK") and self._ws is not None:
-            raw = self._ws.transport.get_extra_info("socket")
-            if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            line = self._ws.transport.get_extra_info("socket")
+            if line is not None and line.family in (socket.AF_INET, socket.AF_INET6):
+                line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return message
 
 
@@ -195,6 +198,13 @@ class CorrelatedIpc(_Correlated, AsyncIPCProvider):
             raise ProviderConnectionError("the connection is closed")
         self._writer.write(request_data + b"\n")
         await self._writer.drain()
+
+    async def socket_recv(self) -> Any:
+        assert self._reader is not None
+        message = await self._reader.readline()
+        if not message:
+            raise ProviderConnectionError("the node closed the connection")
+        return read_message(message)
 
 
 Provider = HttpConnection | CorrelatedWebSocket | CorrelatedIpc

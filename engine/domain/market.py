@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -120,7 +121,8 @@ class BlockRef:
 
 @dataclass(frozen=True, slots=True)
 class RawBlock:
-    """A block and the logs of it that we follow, as JSON-RPC log objects in log-index order."""
+    """A block and the logs of it that we follow, as JSON-RPC log objects in log-index order: a list of them,
+    or a sequence that parses them when it is asked."""
 
     block: BlockRef
-    logs: list[dict]
+    logs: Sequence[dict]

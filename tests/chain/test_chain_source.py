@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 import pytest
 from local_dex import LocalDex
 from local_node import LocalNode
 
 from engine.chain.events import SYNC
+from engine.chain.json_text import Unparsed, read_message
+from engine.chain.log_scanner import ScannedLogs, scan_logs
 from engine.chain.rpc import RpcNode
 from engine.chain.source import UNDO_BLOCKS, LiveBlockSource
 from engine.chain.wire import header
@@ -224,6 +227,16 @@ async def test_logs_are_those_of_the_block_and_follow_a_reorg(local_dex: LocalDe
             assert follower.logs[block.hash] == kept
             synced += sum(entry["topics"][0] == SYNC for entry in kept)
         assert synced >= 3
+        assert follower.count("logs_parsed") == 0
+        assert all(isinstance(logs, ScannedLogs) for logs in follower.logs.values())
+        last = follower.chain[-1].hash
+    ask = [Unparsed("eth_getLogs", [{"fromBlock": "0x0", "toBlock": "latest"}])]
+    calls = [*ask, ("eth_getBlockByHash", [last, False])]
+    for url in (node.http, node.ws, node.ipc):
+        async with RpcNode(url) as connection:
+            logs, block = await connection.batch(calls)
+            assert block["hash"] == last
+            assert isinstance(scan_logs(logs.text, None), ScannedLogs), url
 
 
 async def test_cancelling_at_any_moment_leaves_nothing_running(local_node: LocalNode) -> None:
@@ -253,15 +266,28 @@ class LyingNode(RpcNode):
         for at, (method, _) in enumerate(calls):
             if method == "eth_getLogs":
                 self.asked += 1
-                answers[at] = self.alter(answers[at], self.asked)
+                altered = self.alter(answers[at].parsed(), self.asked)
+                answers[at] = altered if isinstance(altered, NodeError) else self.written(altered)
         return answers
 
+    def written(self, result: Any) -> Any:
+        """The result as a message of the node's would bring it."""
+        return read_message(orjson.dumps({"jsonrpc": "2.0", "id": 1, "result": result}))["result"]
 
-async def first_block(dex: LocalDex, alter: Callable[[list[dict[str, Any]], int], Any]) -> RawBlock:
+
+async def first_block(
+    dex: LocalDex, alter: Callable[[list[dict[str, Any]], int], Any], parsed: list[str] | None = None
+) -> RawBlock:
+    """The first block of a source; `parsed` receives why its logs had to be."""
     start = header(dex.node.block()).ref
     dex.send(dex.pair, "sync()")
+
+    def observe(fact: str, values: dict[str, Any]) -> None:
+        if fact == "logs_parsed" and parsed is not None:
+            parsed.append(values["reason"])
+
     async with LyingNode(dex.node.http, alter) as node:
-        source = LiveBlockSource(node, start, poll_s=0.02)
+        source = LiveBlockSource(node, start, poll_s=0.02, observer=observe)
         async with asyncio.timeout(3):
             return await anext(source.blocks())
 
@@ -270,8 +296,14 @@ async def test_logs_that_arrive_late_doubled_or_shuffled_are_set_right(local_dex
     honest = await first_block(local_dex, lambda logs, asked: logs)
     assert len(honest.logs) == 1
     late = await first_block(local_dex, lambda logs, asked: logs if asked > 2 else [])
-    doubled = await first_block(local_dex, lambda logs, asked: [logs[0] | {"logIndex": "0x1"}, *logs, *logs])
+    why: list[str] = []
+    doubled = await first_block(
+        local_dex, lambda logs, asked: [logs[0] | {"logIndex": "0x1"}, *logs, *logs], why
+    )
     assert len(late.logs) == 1
+    assert isinstance(honest.logs, ScannedLogs)
+    assert not isinstance(doubled.logs, ScannedLogs)
+    assert why == ["its logs are not in the order of the block"]
     assert [entry["logIndex"] for entry in doubled.logs] == ["0x0", "0x1"]
 
 
@@ -280,6 +312,7 @@ async def test_logs_that_arrive_late_doubled_or_shuffled_are_set_right(local_dex
     [
         lambda logs, asked: None,
         lambda logs, asked: ["0x"],
+        lambda logs, asked: [logs],
         lambda logs, asked: [logs[0] | {"blockHash": "0x" + "12" * 32}],
         lambda logs, asked: [logs[0] | {"removed": True}],
         lambda logs, asked: [logs[0] | {"logIndex": "0x" + "f" * 100_000}],
@@ -291,3 +324,22 @@ async def test_logs_that_cannot_be_true_are_asked_for_again(
 ) -> None:
     block = await first_block(local_dex, lambda logs, asked: alter(logs, asked) if asked == 1 else logs)
     assert len(block.logs) == 1
+
+
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (lambda log: log | {"removed": 0}, "its text is not what nodes write"),
+        (lambda log: log | {"more": {"of": "this"}}, "its text is not what nodes write"),
+        (lambda log: log | {"blockHash": log["blockHash"].upper().replace("0X", "0x")}, "plainly say"),
+        (lambda log: log | {"logIndex": "0x" + "0" * 40}, "not in the order"),
+    ],
+)
+async def test_logs_that_are_true_but_odd_are_parsed_and_the_reason_is_heard(
+    local_dex: LocalDex, alter: Callable[[dict[str, Any]], Any], reason: str
+) -> None:
+    why: list[str] = []
+    block = await first_block(local_dex, lambda logs, asked: [alter(log) for log in logs], why)
+    assert len(block.logs) == 1
+    assert len(why) == 1
+    assert reason in why[0]
