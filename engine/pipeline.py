@@ -24,6 +24,7 @@ from engine.domain.events import (
     OpportunityRefused,
     PlanSimulated,
     PlanSubmitted,
+    PlanTakenApart,
     PoolQuarantined,
 )
 from engine.domain.execution import Execution, Intent, Plan, SimulatedPlan
@@ -31,11 +32,12 @@ from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused, TradingState
 from engine.domain.pool_state import BlockReading
 from engine.domain.ports import BlockSource
+from engine.execution.combination import Combination, alone, in_sequence, side_by_side
 from engine.market.market import Market
 from engine.risk.activity import Activity
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
-from engine.search.strategy import CycleFinder
+from engine.search.strategy import CycleFinder, Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Line:
     fees a simulated plan is sent at, and what is not as it was simulated is simulated anew; `execute` is None
     in paper mode; `publish` must not block; `activity` is what the engine did lately, `state` its rung of the
     ladder; `tripwire` compares the market with the node; a search stops after `search_seconds` with what it
-    has.
+    has; a transaction carries out at most `together` opportunities.
     """
 
     market: Market
@@ -116,7 +118,7 @@ class Line:
     admit: Callable[[RawBlock], Awaitable[Sequence[int]]]
     refresh: Callable[[BlockRef, Sequence[PoolRecord]], Awaitable[Sequence[BlockReading]]]
     assess: Callable[[Opportunity, RiskView], Approved | Refused]
-    plan: Callable[[Approved, BlockRef], Plan]
+    plan: Callable[[Approved, BlockRef, Sequence[Approved]], Plan]
     simulate: Callable[[Plan, BlockRef], Awaitable[SimulatedPlan | Refused]]
     execute: Execute | None
     publish: Callable[[Fact], None]
@@ -128,6 +130,7 @@ class Line:
     state: Callable[[], TradingState] = always_active
     tripwire: Watch | None = None
     search_seconds: float | None = None
+    together: int = 1
 
 
 class Pipeline:
@@ -192,8 +195,12 @@ class Pipeline:
         if found.partial and rows is not None:
             # What the deadline cut off is looked at again.
             self._carried.update(rows.tolist())
-        approved = self._assess(found, self._with_outcomes(conditions.view))
-        simulated, submitted = await self._carry_out(approved, block, conditions.costs, arrived)
+        view = self._with_outcomes(conditions.view)
+        approved = self._assess(found, view)
+        chosen = self._combine(
+            approved, self._assess_sequence(found, view, conditions.costs), conditions.costs
+        )
+        simulated, submitted = await self._carry_out(chosen, block, conditions.costs, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         finished = BlockFinished(
             block, len(found), len(approved), simulated, submitted, elapsed_ms, found.partial
@@ -265,45 +272,88 @@ class Pipeline:
             line.publish(OpportunityApproved(verdict))
         return approved
 
-    def _plan(self, approved: Approved, block: BlockRef) -> Plan | None:
+    def _assess_sequence(self, found: Found, view: RiskView, costs: GasCosts) -> list[Approved]:
+        """The first opportunities of the finder's sequence, if the risk chain lets each of them pass with the
+        gas that it adds to the transaction; else none."""
+        line, approved = self._line, list[Approved]()
+        for opportunity in found.sequence[: line.together] if line.together > 1 else ():
+            first = all(each.opportunity.base_token != opportunity.base_token for each in approved)
+            due = line.finance(opportunity if first else added_to_another(opportunity, costs))
+            verdict = line.assess(due, view)
+            if isinstance(verdict, Refused):
+                return []
+            approved.append(verdict)
+        return approved
+
+    def _combine(
+        self, approved: Sequence[Approved], planned: Sequence[Approved], costs: GasCosts
+    ) -> list[Combination]:
+        """What goes out together: opportunities side by side, or a sequence that is worth more."""
+        combined = side_by_side(approved, self._line.together)
+        sequence = in_sequence(planned, approved)
+        if sum(net_wei(each, costs) for each in sequence) <= sum(net_wei(each, costs) for each in combined):
+            return combined
+        for each in planned:
+            self._line.publish(OpportunityApproved(each))
+        return sequence
+
+    def _plan(self, combination: Combination, block: BlockRef) -> Plan | Refused:
+        first, *also = combination.together
         try:
-            return self._line.plan(approved, block)
+            return self._line.plan(first, block, also)
         except ExecutionError as error:
             unfit = CheckResult("plan", False, RefusalReason.NOT_ENCODABLE, {"error": str(error)})
-            self._line.publish(OpportunityRefused(Refused(approved.opportunity, (*approved.results, unfit))))
-            return None
+            return Refused(first.opportunity, (*first.results, unfit))
 
-    async def _diverged(self, plans: Sequence[Plan], block: BlockRef) -> frozenset[str]:
-        """Pools of the plans that the tripwire does not let pass; asked while the plans are simulated."""
-        if self._line.tripwire is None or not plans:
+    async def _diverged(self, combinations: Sequence[Combination], block: BlockRef) -> frozenset[str]:
+        """Pools that the tripwire does not let pass; asked while the plans are simulated."""
+        if self._line.tripwire is None or not combinations:
             return frozenset()
-        keys = {pool for plan in plans for pool in plan.opportunity.pools}
+        keys = frozenset[str]().union(*(each.pools for each in combinations))
         return await self._line.tripwire.check(block, keys)
 
+    async def _simulate(self, combinations: Sequence[Combination], block: BlockRef) -> list[SimulatedPlan]:
+        """Simulate all side by side; those that do not hold together are simulated one by one."""
+        line, held, apart = self._line, list[SimulatedPlan](), list[Combination]()
+
+        async def simulated(combination: Combination) -> SimulatedPlan | Refused:
+            plan = self._plan(combination, block)
+            return plan if isinstance(plan, Refused) else await line.simulate(plan, block)
+
+        answers = await asyncio.gather(*(simulated(each) for each in combinations))
+        for combination, answer in zip(combinations, answers, strict=True):
+            if isinstance(answer, SimulatedPlan):
+                held.append(answer)
+            elif len(combination.together) > 1:
+                ids = tuple(each.opportunity.id for each in combination.together)
+                line.publish(PlanTakenApart(block, ids, answer.reason.value))
+                apart += alone(combination.apart)
+            else:
+                line.publish(OpportunityRefused(answer))
+        return held + await self._simulate(apart, block) if apart else held
+
     async def _carry_out(
-        self, approved: Sequence[Approved], block: BlockRef, costs: GasCosts, arrived: float
+        self, combinations: Sequence[Combination], block: BlockRef, costs: GasCosts, arrived: float
     ) -> tuple[int, int]:
-        """Simulate all plans side by side, price and submit those that held in order; returns both counts."""
+        """Simulate all plans, price and submit those that held in order; returns the opportunities that were
+        simulated and submitted."""
         line = self._line
-        plans = [plan for item in approved if (plan := self._plan(item, block)) is not None]
-        diverged, answers = await asyncio.gather(
-            self._diverged(plans, block),
-            asyncio.gather(*(line.simulate(plan, block) for plan in plans)),
+        diverged, held = await asyncio.gather(
+            self._diverged(combinations, block), self._simulate(combinations, block)
         )
         simulated = submitted = 0
-        for answer in answers:
-            if isinstance(answer, Refused):
-                line.publish(OpportunityRefused(answer))
+        for answer in held:
+            if bad := diverged.intersection(answer.plan.pools):
+                for refused in _distrusted(answer, sorted(bad)):
+                    line.publish(OpportunityRefused(refused))
                 continue
-            if bad := diverged.intersection(answer.plan.opportunity.pools):
-                line.publish(OpportunityRefused(_distrusted(answer, sorted(bad))))
-                continue
-            simulated += 1
+            simulated += len(answer.plan.together)
             priced = line.price(answer, costs)
             if priced.plan.calldata != answer.plan.calldata:
                 again = await line.simulate(priced.plan, block)
                 if isinstance(again, Refused):
-                    line.publish(OpportunityRefused(again))
+                    for each in priced.plan.together:
+                        line.publish(OpportunityRefused(replace(again, opportunity=each.opportunity)))
                     continue
                 priced = again
             line.publish(PlanSimulated(priced))
@@ -313,11 +363,28 @@ class Pipeline:
             if isinstance(sent, Execution):
                 line.publish(ExecutionResolved(sent))
                 continue
-            submitted += 1
+            submitted += len(answer.plan.together)
             line.publish(PlanSubmitted(sent, (time.perf_counter() - arrived) * 1e3))
         return simulated, submitted
 
 
-def _distrusted(simulated: SimulatedPlan, pools: list[str]) -> Refused:
+def added_to_another(opportunity: Opportunity, costs: GasCosts) -> Opportunity:
+    """The opportunity with what it adds to the cost of a transaction that is sent anyway."""
+    gas = costs.swap_gas(hop.protocol for hop in opportunity.hops)
+    added = costs.cost_added(opportunity.base_token, gas, len(opportunity.hops))
+    return replace(opportunity, gas_estimate=gas, gas_cost=added)
+
+
+def net_wei(combination: Combination, costs: GasCosts) -> int:
+    """What a combination earns after the gas of its one transaction, wei of the native coin; 0 without a
+    price."""
+    opportunities = [each.opportunity for each in combination.together]
+    hops = [hop.protocol for each in opportunities for hop in each.hops]
+    token = opportunities[0].base_token
+    cost = costs.cost(token, costs.gas_units(hops), len(hops))
+    return costs.value_wei(token, sum(each.gross_profit for each in opportunities) - cost) or 0
+
+
+def _distrusted(simulated: SimulatedPlan, pools: list[str]) -> list[Refused]:
     failed = CheckResult("tripwire", False, RefusalReason.POOL_QUARANTINED, {"pools": ",".join(pools)})
-    return Refused(simulated.plan.opportunity, (*simulated.plan.approved.results, failed))
+    return [Refused(each.opportunity, (*each.results, failed)) for each in simulated.plan.together]

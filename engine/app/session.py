@@ -285,6 +285,7 @@ class Session:
             activity=self.activity.at,
             state=lambda: self.ladder.state,
             per_block=settings.search.per_block,
+            together=settings.execution.together,
             search_seconds=settings.search.deadline_ms / 1e3,
             price=lambda simulated, costs: self.bidder.price(simulated, costs.value_wei, on_landing),
             finance=planner.finance,

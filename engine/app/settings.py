@@ -188,6 +188,9 @@ class ExecutionSettings(Section):
     """Terms of sending. `min_profit_bps` is the part of the expected profit that the router enforces, 1e-4;
     `deadline_s` after the block built on; `missed_after_blocks` until an unmined transaction is cancelled.
 
+    `together` opportunities of one base token at most go out in one transaction, all or none; with 1 each has
+    its own.
+
     `submission`: "public" uses the node's own pool, "private" the endpoint `private_rpc_url` (a protected
     endpoint, or a sequencer), "bundles" the `relays`: names of `engine/chain/builders.toml`, each with what
     differs, e.g. `[execution.relays.titan]` or `[execution.relays.mine]` with a `url`.
@@ -202,6 +205,7 @@ class ExecutionSettings(Section):
     min_profit_bps: int = Field(default=10_000, ge=0, le=10_000)
     deadline_s: int = Field(default=36, gt=0)
     missed_after_blocks: int = Field(default=3, gt=0)
+    together: int = Field(default=4, gt=0, le=32)
     submission: Literal["public", "private", "bundles"] = "public"
     private_rpc_url: NodeUrl | None = None
     relays: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.domain.opportunity import CheckResult, Opportunity
@@ -48,3 +48,9 @@ def describe_results(results: Iterable[CheckResult]) -> list[dict[str, Any]]:
         }
         for result in results
     ]
+
+
+def cycles_of(record: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """The hops of each opportunity that an intent's record carries, in the order they are carried out."""
+    described = [record.get("opportunity", {}), *(each["opportunity"] for each in record.get("also", ()))]
+    return [each.get("cycle", []) for each in described]

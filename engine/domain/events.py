@@ -94,6 +94,16 @@ class PlanSimulated:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanTakenApart:
+    """Opportunities that did not hold together in one transaction, with the reason; they are tried one by
+    one."""
+
+    block: BlockRef
+    opportunities: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanSubmitted:
     """The intent is on disk and the node took the transaction. `block_to_submit_ms` from block arrival."""
 
@@ -157,6 +167,7 @@ Fact = (
     | OpportunityRefused
     | OpportunityApproved
     | PlanSimulated
+    | PlanTakenApart
     | PlanSubmitted
     | PlanDispatched
     | ExecutionResolved

@@ -25,10 +25,11 @@ class Plan:
 
     Fees in wei per gas, `deadline` in unix seconds.
 
-    `min_profit` is what the router enforces, `loan_fee` what a flash loan costs the run, where it needs one,
+    `min_profit` is what the router enforces, `loan_fee` what flash loans cost the run, where it needs any,
     `bid` what the run itself pays to the builder; all in base units of the opportunity's base token.
     `unpinned` is the calldata without pins to a block or a parent, where `calldata` has such: for nodes whose
-    simulated calls are in no block.
+    simulated calls are in no block. `also` are further opportunities of that base token, carried out after
+    the first in this order, all or none.
     """
 
     approved: Approved
@@ -42,22 +43,48 @@ class Plan:
     loan_fee: int = 0
     bid: int = 0
     unpinned: bytes | None = None
+    also: tuple[Approved, ...] = ()
 
     @property
     def opportunity(self) -> Opportunity:
+        """The first one."""
         return self.approved.opportunity
+
+    @property
+    def together(self) -> tuple[Approved, ...]:
+        """All that the transaction carries out, in order."""
+        return (self.approved, *self.also)
+
+    @property
+    def pools(self) -> frozenset[str]:
+        return frozenset(pool for each in self.together for pool in each.opportunity.pools)
+
+    @property
+    def gross_profit(self) -> int:
+        return sum(each.opportunity.gross_profit for each in self.together)
+
+    @property
+    def gas_cost(self) -> int:
+        """What all of them cost, as they were approved, base units."""
+        return sum(each.opportunity.gas_cost for each in self.together)
+
+    @property
+    def gas_estimate(self) -> int:
+        """Gas of all of them, as they were approved."""
+        return sum(each.opportunity.gas_estimate for each in self.together)
 
     @property
     def expected_profit(self) -> int:
         """What the router's balance grows by, base units: after fee and bid, before gas."""
-        return self.approved.opportunity.gross_profit - self.loan_fee - self.bid
+        return self.gross_profit - self.loan_fee - self.bid
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedPlan:
     """A plan whose simulation at `block` passed and returned exactly the expected profit.
 
-    Only the simulator makes one. `results` are all the check results including the simulation's.
+    Only the simulator makes one. `results` are all the check results of the plan's first opportunity
+    including the simulation's.
     """
 
     plan: Plan

@@ -144,6 +144,7 @@ class RefusalReason(StrEnum):
     NOT_ENCODABLE = "not_encodable"
     SIMULATION_REVERTED = "simulation_reverted"
     SIMULATION_MISMATCH = "simulation_mismatch"
+    BLOCK_REPLACED = "block_replaced"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from engine.domain.opportunity import Approved, Opportunity
 from engine.execution.bids import BID_GAS
 from engine.execution.commands import Kind
 from engine.execution.encoder import UNKNOWN, Validity, encode_cycles
-from engine.execution.lenders import Lender, cheapest_lender, financed
+from engine.execution.lenders import Lender, cheapest_lender, financed, needs_loan
 
 BPS = 10_000
 GAS_CEILING_FACTOR = 3
@@ -74,16 +74,13 @@ class Planner:
         """The opportunity with the cost of the loan that `plan` will take for it, where it needs one."""
         return financed(opportunity, self._lenders)
 
-    def plan(self, approved: Approved, head: BlockRef) -> Plan:
-        """Plan an approved opportunity for the child of `head`.
+    def plan(self, approved: Approved, head: BlockRef, also: Sequence[Approved] = ()) -> Plan:
+        """Plan an approved opportunity for the child of `head`, and those to be carried out after it.
 
         The fee bears two blocks' worth of doubling at most: 2 * next base fee + priority fee. `gas_limit` is
         a ceiling for the simulation, which replaces it by what was needed. Raises ExecutionError when the
-        opportunity cannot be encoded.
+        opportunities cannot be encoded, or need different lenders.
         """
-        opportunity = approved.opportunity
-        lender = cheapest_lender(self._lenders, opportunity)
-        loan_fee = lender.fee(opportunity.amount_in) if lender else 0
         deadline = max(head.timestamp, int(self._clock())) + self._terms.deadline_s
         plan = Plan(
             approved=approved,
@@ -91,12 +88,15 @@ class Planner:
             calldata=b"",
             min_profit=0,
             deadline=deadline,
-            gas_limit=opportunity.gas_estimate * GAS_CEILING_FACTOR + GAS_CEILING_EXTRA,
+            gas_limit=0,
             max_fee_wei=2 * head.next_base_fee_wei() + self._terms.priority_fee_wei,
             priority_fee_wei=self._terms.priority_fee_wei,
-            loan_fee=loan_fee,
+            also=tuple(also),
         )
-        return self._encoded(plan, head, lender)
+        lender = self._lender_of(plan)
+        loan_fee = sum(lender.fee(amount) for amount in _borrowed(plan)) if lender else 0
+        gas_limit = plan.gas_estimate * GAS_CEILING_FACTOR + GAS_CEILING_EXTRA
+        return self._encoded(replace(plan, loan_fee=loan_fee, gas_limit=gas_limit), head, lender)
 
     def can_bid(self, plan: Plan) -> bool:
         """Whether the run could pay the builder itself: only what it earns in the wrapped native token."""
@@ -114,14 +114,20 @@ class Planner:
         return self._encoded(replace(plan, bid=bid, gas_limit=gas_limit), head, self._lender_of(plan))
 
     def _lender_of(self, plan: Plan) -> Lender | None:
-        return cheapest_lender(self._lenders, plan.opportunity)
+        """Who lends to all of its cycles that need it. Raises ExecutionError when that is not one."""
+        chosen = (cheapest_lender(self._lenders, each.opportunity) for each in plan.together)
+        lenders = list(dict.fromkeys(lender for lender in chosen if lender is not None))
+        if len(lenders) > 1:
+            raise ExecutionError("the cycles need different lenders")
+        return lenders[0] if lenders else None
 
     def _encoded(self, plan: Plan, head: BlockRef, lender: Lender | None) -> Plan:
         """The plan with its minimum profit and the calldata that enforces it."""
-        min_profit = self._min_profit(plan.expected_profit, plan.opportunity.gas_cost)
+        min_profit = self._min_profit(plan.expected_profit, plan.gas_cost)
+        opportunities = [each.opportunity for each in plan.together]
 
         def stream(validity: Validity) -> bytes:
-            return encode_cycles([plan.opportunity], validity, min_profit, self._pinned, lender, plan.bid)
+            return encode_cycles(opportunities, validity, min_profit, self._pinned, lender, plan.bid)
 
         unpinned = stream(Validity(plan.deadline))
         pin = self._terms.pin
@@ -134,3 +140,8 @@ class Planner:
     def _min_profit(self, expected: int, gas_cost: int) -> int:
         # Relaxing it may cost profit, but never so much that landing does not pay for its gas.
         return max(expected * self._terms.min_profit_bps // BPS, min(expected, gas_cost))
+
+
+def _borrowed(plan: Plan) -> list[int]:
+    """What each cycle that needs a loan borrows, base units."""
+    return [each.opportunity.amount_in for each in plan.together if needs_loan(each.opportunity)]

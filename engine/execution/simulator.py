@@ -82,14 +82,14 @@ class Simulator:
         """Simulate `plan` on top of `block`.
 
         The call must return exactly the expected profit, to the wei; anything else is a refusal that carries
-        the numbers. Raises NodeError when the node did not run the call.
+        the numbers: BLOCK_REPLACED where the chain has meanwhile left `block`, whose state the node may no
+        longer have shown. Raises NodeError when the node did not run the call.
         """
         called, estimated = await self._run(plan, block)
         for answer in (called, estimated):
             if isinstance(answer, NodeError):
-                return _refused(plan, RefusalReason.SIMULATION_REVERTED, _failure(answer))
+                return await self._failed(plan, block, RefusalReason.SIMULATION_REVERTED, _failure(answer))
         profit, gas_used = int(called, 16) if called != "0x" else 0, int(estimated, 16)
-        opportunity = plan.opportunity
         numbers = {
             "expected_profit": str(plan.expected_profit),
             "simulated_profit": str(profit),
@@ -97,8 +97,8 @@ class Simulator:
             "block_hash": block.hash,
         }
         if profit != plan.expected_profit:
-            return _refused(plan, RefusalReason.SIMULATION_MISMATCH, numbers)
-        if opportunity.gas_cost * gas_used >= plan.expected_profit * max(opportunity.gas_estimate, 1):
+            return await self._failed(plan, block, RefusalReason.SIMULATION_MISMATCH, numbers)
+        if plan.gas_cost * gas_used >= plan.expected_profit * max(plan.gas_estimate, 1):
             return _refused(plan, RefusalReason.NET_PROFIT_TOO_LOW, numbers)
         gas_limit = gas_used * GAS_MARGIN_NUMERATOR // GAS_MARGIN_DENOMINATOR
         return SimulatedPlan(
@@ -151,9 +151,19 @@ class Simulator:
             params += [{}, child]
         return [("eth_call", params), ("eth_estimateGas", params)]
 
-    async def _require_canonical(self, block: BlockRef) -> None:
+    async def _failed(
+        self, plan: Plan, block: BlockRef, reason: RefusalReason, numbers: dict[str, str]
+    ) -> Refused:
+        canonical = await self._is_canonical(block)
+        numbers = {**numbers, "block_hash": block.hash}
+        return _refused(plan, reason if canonical else RefusalReason.BLOCK_REPLACED, numbers)
+
+    async def _is_canonical(self, block: BlockRef) -> bool:
         found = await self._node.request("eth_getBlockByNumber", [hex(block.number), False])
-        if not found or str(found.get("hash")).lower() != block.hash:
+        return bool(found) and str(found.get("hash")).lower() == block.hash
+
+    async def _require_canonical(self, block: BlockRef) -> None:
+        if not await self._is_canonical(block):
             raise NodeError(
                 f"block {block.number} is no longer {block.hash}", method="eth_call", code=None, data=None
             )

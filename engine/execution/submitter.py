@@ -197,6 +197,13 @@ def _record(simulated: SimulatedPlan) -> dict[str, Any]:
     return {
         "opportunity": describe_opportunity(plan.opportunity),
         "checks": describe_results(simulated.results),
+        "also": [
+            {
+                "opportunity": describe_opportunity(each.opportunity),
+                "checks": describe_results(each.results),
+            }
+            for each in plan.also
+        ],
         "plan": {
             "router": plan.router,
             "calldata": "0x" + plan.calldata.hex(),

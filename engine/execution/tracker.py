@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from engine.domain.describe import cycles_of
 from engine.domain.errors import NodeError
 from engine.domain.execution import Execution, Intent, Outcome
 from engine.domain.market import BlockRef
@@ -115,7 +116,8 @@ class Tracker:
             hop["pool"]
             for intent in self.in_flight
             if intent.kind == TRADE
-            for hop in intent.record["opportunity"]["cycle"]
+            for cycle in cycles_of(intent.record)
+            for hop in cycle
         )
 
     def follow(self, intent: Intent) -> None:

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.domain.describe import cycles_of
 from engine.domain.events import BlockApplied, ExecutionResolved, Fact, PlanSubmitted
 from engine.domain.execution import Execution, Intent, Outcome
 from engine.domain.market import BlockRef
@@ -73,9 +74,9 @@ class ActivityLog:
         volume: Counter[str] = Counter()
         venues: Counter[str] = Counter()
         for _, intent in self._sent:
-            opportunity = intent.record.get("opportunity", {})
-            volume[intent.base_token] += int(opportunity.get("amount_in", 0))
-            venues.update(hop["venue"] for hop in opportunity.get("cycle", ()))
+            for cycle in cycles_of(intent.record):
+                volume[intent.base_token] += int(cycle[0]["amount_in"]) if cycle else 0
+                venues.update(hop["venue"] for hop in cycle)
         error: dict[str, int] = {}
         lost = 0
         for _, execution in self._ended:

@@ -57,9 +57,13 @@ class GasCosts:
         """Gas of one hop."""
         return self.hop_gas.get(protocol, UNKNOWN_HOP_GAS)
 
+    def swap_gas(self, protocols: Iterable[Protocol]) -> int:
+        """Gas of swaps in pools of these protocols, without the transaction around them."""
+        return sum(self.gas_of(protocol) for protocol in protocols)
+
     def gas_units(self, protocols: Iterable[Protocol]) -> int:
         """Gas of a cycle over pools of these protocols."""
-        return self.base_gas + sum(self.gas_of(protocol) for protocol in protocols)
+        return self.base_gas + self.swap_gas(protocols)
 
     def cost_wei(self, gas_units: int, hops: int) -> int:
         """What a cycle of that gas and number of hops costs in all, wei of the native coin."""
@@ -67,11 +71,18 @@ class GasCosts:
 
     def cost(self, token: str, gas_units: int, hops: int) -> int:
         """That in base units of `token`, rounded up; 0 when the token has no known price."""
+        return self._in_base_units(token, self.cost_wei(gas_units, hops))
+
+    def cost_added(self, token: str, swap_gas: int, hops: int) -> int:
+        """What a cycle whose swaps take that gas adds to a transaction that is sent anyway, base units."""
+        return self._in_base_units(token, swap_gas * self.gas_price_wei + hops * self.data_hop_wei)
+
+    def _in_base_units(self, token: str, amount_wei: int) -> int:
         rate = self.base_units_per_eth_wei.get(token)
         if rate is None or rate <= 0:
             return 0
         exact = Fraction(rate)
-        return -(-self.cost_wei(gas_units, hops) * exact.numerator // exact.denominator)
+        return -(-amount_wei * exact.numerator // exact.denominator)
 
     def value_wei(self, token: str, amount: int) -> int | None:
         """`amount` base units of `token` in wei of the native coin, rounded down; None without a price."""

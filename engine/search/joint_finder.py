@@ -102,7 +102,13 @@ class JointFinder:
         taken = {one.id for one in chosen}
         ordered = [*chosen, *(one for one in found if one.id not in taken)]
         facts = (_fact(self.last),)
-        return Found(ordered[:limit], partial=found.partial, screened=found.screened, facts=facts)
+        return Found(
+            ordered[:limit],
+            partial=found.partial,
+            screened=found.screened,
+            facts=facts,
+            sequence=self.last.plan,
+        )
 
     def _joint(
         self,

@@ -19,7 +19,8 @@ class Found(list[Opportunity]):
 
     `partial` says that the deadline or a bound on memory came before the end: what is here is exact and
     ranked, but better ones may be missing. `screened` counts the cycles that passed the float screen.
-    `facts` are what the finder has to say besides.
+    `facts` are what the finder has to say besides. `sequence` are opportunities to be carried out in this
+    order in one transaction, each exact on the state those before it leave, where the finder plans so.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class Found(list[Opportunity]):
         partial: bool = False,
         screened: int = 0,
         facts: tuple[Fact, ...] = (),
+        sequence: tuple[Opportunity, ...] = (),
     ) -> None:
         super().__init__(opportunities)
+        self.sequence = sequence
         self.partial = partial
         self.screened = screened
         self.facts = facts

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import ColumnElement, Engine, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from engine.storage.models import CheckResultRow, EntryRow, ExecutionRow, OpportunityRow, TokenRow
@@ -109,11 +109,13 @@ class LedgerQueries:
                     (ExecutionRow.id == wanted)
                     | (ExecutionRow.transaction_hash == wanted)
                     | (ExecutionRow.opportunity_id == wanted)
+                    | _carried_out(wanted)
                 )
                 .order_by(ExecutionRow.recorded_at.desc())
                 .limit(1)
             ).one_or_none()
-            opportunity_id = execution.opportunity_id if execution else wanted
+            named = execution is not None and wanted in (execution.id, execution.transaction_hash)
+            opportunity_id = execution.opportunity_id if execution and named else wanted
             opportunity = session.scalars(
                 select(OpportunityRow)
                 .where(OpportunityRow.id == opportunity_id)
@@ -143,6 +145,13 @@ class LedgerQueries:
 
 def _newest_first() -> Select[ExecutionRow]:
     return select(ExecutionRow).order_by(ExecutionRow.recorded_at.desc(), ExecutionRow.nonce.desc())
+
+
+def _carried_out(opportunity_id: str) -> ColumnElement[bool]:
+    """Whether an execution carried that opportunity out after its first one."""
+    also = func.json_each(ExecutionRow.document, "$.also").table_valued("value")
+    found = func.json_extract(also.c.value, "$.opportunity.id") == opportunity_id
+    return exists(select(1).select_from(also).where(found))
 
 
 def _symbols(session: Session) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, delete, select
@@ -13,7 +14,7 @@ from engine.domain.describe import describe_opportunity, describe_results
 from engine.domain.execution import Execution, SimulatedPlan
 from engine.domain.ledger import Entry
 from engine.domain.market import Token
-from engine.domain.opportunity import Approved, Opportunity, Refused
+from engine.domain.opportunity import Approved, CheckResult, Opportunity, Refused
 from engine.domain.token_safety import TokenVerdict
 from engine.storage.models import CheckResultRow, EntryRow, ExecutionRow, OpportunityRow, RunRow, TokenRow
 from engine.storage.token_verdicts import TokenVerdicts
@@ -52,7 +53,7 @@ class Repository:
 
     def put_verdicts(self, run_id: int, verdicts: Sequence[Verdict]) -> None:
         """Record opportunities with their check results; a later verdict on the same one replaces it."""
-        latest = {_opportunity_of(verdict).id: verdict for verdict in verdicts}
+        latest = {each.opportunity.id: each for verdict in verdicts for each in _each_of(verdict)}
         rows = [_opportunity_row(run_id, verdict) for verdict in latest.values()]
         checks = [check for verdict in latest.values() for check in _check_rows(run_id, verdict)]
         with Session(self._engine) as session:
@@ -107,13 +108,30 @@ class Repository:
         return None if found is None else (found.outcome, found.realised_profit)
 
 
-def _opportunity_of(verdict: Verdict) -> Opportunity:
-    return verdict.plan.opportunity if isinstance(verdict, SimulatedPlan) else verdict.opportunity
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was last said of one opportunity."""
+
+    opportunity: Opportunity
+    verdict: str
+    reason: str | None
+    results: tuple[CheckResult, ...]
 
 
-def _opportunity_row(run_id: int, verdict: Verdict) -> dict:
-    opportunity = _opportunity_of(verdict)
-    names = {Approved: "approved", Refused: "refused", SimulatedPlan: "simulated"}
+def _each_of(verdict: Verdict) -> list[_Said]:
+    """One for each opportunity that the verdict is about."""
+    if isinstance(verdict, SimulatedPlan):
+        # The simulation's answer is one for all of a plan.
+        rest = [(each.opportunity, (*each.results, verdict.results[-1])) for each in verdict.plan.also]
+        said = [(verdict.plan.opportunity, verdict.results), *rest]
+        return [_Said(opportunity, "simulated", None, results) for opportunity, results in said]
+    if isinstance(verdict, Refused):
+        return [_Said(verdict.opportunity, "refused", verdict.reason.value, verdict.results)]
+    return [_Said(verdict.opportunity, "approved", None, verdict.results)]
+
+
+def _opportunity_row(run_id: int, said: _Said) -> dict:
+    opportunity = said.opportunity
     return {
         "run_id": run_id,
         "id": opportunity.id,
@@ -122,25 +140,24 @@ def _opportunity_row(run_id: int, verdict: Verdict) -> dict:
         "amount_in": opportunity.amount_in,
         "gross_profit": opportunity.gross_profit,
         "net_profit": opportunity.net_profit,
-        "verdict": names[type(verdict)],
-        "reason": verdict.reason.value if isinstance(verdict, Refused) else None,
+        "verdict": said.verdict,
+        "reason": said.reason,
         "document": describe_opportunity(opportunity),
     }
 
 
-def _check_rows(run_id: int, verdict: Verdict) -> list[dict]:
-    opportunity_id = _opportunity_of(verdict).id
+def _check_rows(run_id: int, said: _Said) -> list[dict]:
     return [
         {
             "run_id": run_id,
-            "opportunity_id": opportunity_id,
+            "opportunity_id": said.opportunity.id,
             "position": position,
             "check_name": result["check"],
             "passed": result["passed"],
             "reason": result["reason"],
             "numbers": result["numbers"],
         }
-        for position, result in enumerate(describe_results(verdict.results))
+        for position, result in enumerate(describe_results(said.results))
     ]
 
 

@@ -18,6 +18,7 @@ from engine.domain.events import (
     PlanDispatched,
     PlanSimulated,
     PlanSubmitted,
+    PlanTakenApart,
     PoolDiverged,
     PoolQuarantined,
     TokenJudged,
@@ -83,6 +84,8 @@ class Telemetry:
                 self.opportunity_approved(fact)
             case PlanSimulated():
                 self.plan_simulated(fact)
+            case PlanTakenApart():
+                self.plan_taken_apart(fact)
             case PlanSubmitted():
                 self.plan_submitted(fact)
             case PlanDispatched():
@@ -218,6 +221,16 @@ class Telemetry:
             profit=simulated.simulated_profit,
             base_token=simulated.plan.opportunity.base_token,
             gas=simulated.gas_used,
+            also=",".join(each.opportunity.id for each in simulated.plan.also),
+        )
+
+    def plan_taken_apart(self, fact: PlanTakenApart) -> None:
+        self.counts["taken_apart"] += 1
+        self.log.warning(
+            "plan_taken_apart",
+            block=fact.block.number,
+            opportunities=",".join(fact.opportunities),
+            reason=fact.reason,
         )
 
     def plan_submitted(self, fact: PlanSubmitted) -> None:

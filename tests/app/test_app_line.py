@@ -92,7 +92,7 @@ async def test_what_landed_in_a_block_is_no_longer_in_flight(delay_s: float) -> 
         admit=admit,
         refresh=never,  # type: ignore[arg-type]
         assess=assess,
-        plan=lambda approved, block: pytest.fail("nothing is approved"),
+        plan=lambda approved, block, also: pytest.fail("nothing is approved"),
         simulate=never,  # type: ignore[arg-type]
         execute=sender,
         publish=lambda fact: None,

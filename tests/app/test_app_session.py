@@ -92,10 +92,8 @@ def test_a_reorg_is_followed(rich: LivingWorld, config: Path, records: Path) -> 
         assert len(process.events("plan_simulated")) > proved
         process.stop_with(signal.SIGINT)
         assert "Traceback" not in process.stderr
-    refused = refusals(records)
-    assert "simulation_mismatch" not in refused
-    # The plan that is being simulated while its block is replaced may revert; a wrong picture would go on to.
-    assert refused.get("simulation_reverted", 0) <= 1
+    # Only a plan whose block is replaced while it is simulated may fail: its own reason says so.
+    assert not {"simulation_mismatch", "simulation_reverted"} & refusals(records).keys()
 
 
 def test_a_pool_created_meanwhile_is_traded(

@@ -1,0 +1,225 @@
+"""Several opportunities in one transaction: the line on a real node, from a block to landed, exact profit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from router_bench import E18, RouterBench
+
+from engine.app.session import Sender
+from engine.chain.keys import LocalSigner
+from engine.chain.logs import token_delta
+from engine.chain.rpc import RpcNode
+from engine.domain.describe import cycles_of
+from engine.domain.events import ExecutionResolved, Fact, OpportunityRefused, PlanSubmitted, PlanTakenApart
+from engine.domain.execution import Execution, Outcome, SimulatedPlan
+from engine.domain.market import BlockRef, RawBlock
+from engine.domain.opportunity import Approved, CheckResult, RefusalReason, TradingState
+from engine.execution.nonces import NonceLane
+from engine.execution.planner import Planner, PlanTerms
+from engine.execution.simulator import Simulator
+from engine.execution.submitter import Submitter
+from engine.execution.tracker import Tracker
+from engine.ledger.book import entries_of
+from engine.ledger.journal import FileJournal
+from engine.pipeline import Conditions, Line, Pipeline
+from engine.risk.chain import RiskChain
+from engine.risk.limits import RiskLimits
+from engine.risk.view import RiskView
+from engine.search.costs import GasCosts
+from engine.search.finder import Finder
+from engine.search.joint_finder import JointFinder
+from engine.search.strategy import CycleFinder
+from engine.storage.database import open_database
+from engine.storage.queries import LedgerQueries
+from engine.storage.repository import Repository
+
+
+@dataclass
+class Running:
+    """A line over the bench's pools and what it said."""
+
+    bench: RouterBench
+    node: RpcNode
+    signer: LocalSigner
+    journal: FileJournal
+    facts: list[Fact]
+
+    def pipeline(self, finder: CycleFinder, together: int, tokens: Sequence[str]) -> Pipeline:
+        bench, market = self.bench, self.bench.market
+        bench.refresh()
+        market.start(bench.rpc.head())
+        lane = NonceLane(int(bench.rpc("eth_getTransactionCount", self.signer.address, "latest"), 16))
+        submitter = Submitter(self.node, self.signer, self.journal, lane, 31337)
+        tracker = Tracker(self.node, self.journal, submitter, self.signer.address, bench.router, token_delta)
+
+        async def conditions(block: BlockRef) -> Conditions:
+            view = RiskView(
+                head=block,
+                trading_state=TradingState.ACTIVE,
+                venues={"v2": True, "v3": True},
+                proven_pools=market.pool_row.keys(),
+                operator_balance_wei=10**21,
+                next_base_fee_wei=block.next_base_fee_wei(),
+            )
+            rates = dict.fromkeys(tokens, 1)
+            return Conditions(view, GasCosts(block.next_base_fee_wei() + 10**8, rates))
+
+        async def nothing(*_: object) -> tuple[()]:
+            return ()
+
+        return Pipeline(
+            Line(
+                market=market,
+                finder=finder,
+                conditions=conditions,
+                admit=nothing,
+                refresh=nothing,
+                assess=RiskChain(RiskLimits(token_policy="any", require_base_feed=False)).assess,
+                plan=Planner(bench.router, PlanTerms(priority_fee_wei=10**8), clock=lambda: 0).plan,
+                simulate=Simulator(self.node, self.signer.address).simulate,
+                execute=Sender(self.node, self.signer.address, lane, submitter, tracker),
+                publish=self.facts.append,
+                per_block=32,
+                together=together,
+            )
+        )
+
+    async def two_blocks(self, pipeline: Pipeline) -> list[Execution]:
+        """A block that is traded on, and the one that decides."""
+        for _ in range(2):
+            await pipeline.on_block(RawBlock(self.bench.rpc.mine(), []))
+        return [fact.execution for fact in self.facts if isinstance(fact, ExecutionResolved)]
+
+
+@pytest.fixture
+async def running(bench: RouterBench, signer: LocalSigner, tmp_path: Path) -> AsyncIterator[Running]:
+    async with RpcNode(bench.rpc.url) as node:
+        with FileJournal(tmp_path / "journal.jsonl") as journal:
+            yield Running(bench, node, signer, journal, [])
+
+
+def assert_exact(running: Running, executions: Sequence[Execution], before: dict[str, int]) -> None:
+    """Each landed with what was predicted, and the router holds that more of each token."""
+    gained = dict.fromkeys(before, 0)
+    for execution in executions:
+        intent = execution.intent
+        assert execution.outcome is Outcome.LANDED
+        assert intent.expected_profit == intent.simulated_profit == execution.realised_profit > 0
+        gained[intent.base_token] += execution.realised_profit
+    bench = running.bench
+    assert {token: bench.balance(token, bench.router) - held for token, held in before.items()} == gained
+
+
+def held(running: Running, tokens: Sequence[str]) -> dict[str, int]:
+    return {token: running.bench.balance(token, running.bench.router) for token in tokens}
+
+
+async def test_opportunities_side_by_side_land_in_one_transaction_for_each_base_token(
+    running: Running, tmp_path: Path
+) -> None:
+    bench = running.bench
+    tokens = [bench.base, bench.a]
+    # Something for the second base token, too: pools it trades in alone.
+    bench.send(bench.callee, "swap(address,address,bool,int256,uint160)", bench.pools["v3ab"].address,
+               bench.owner, True, 200 * E18, 0)  # fmt: skip
+    pipeline = running.pipeline(Finder(bench.market, tokens, 3), 4, tokens)
+    before = held(running, tokens)
+    executions = await running.two_blocks(pipeline)
+    assert_exact(running, executions, before)
+    sent = [fact.intent for fact in running.facts if isinstance(fact, PlanSubmitted)]
+    assert len(sent) == len({intent.base_token for intent in sent})
+    cycles = [cycle for intent in sent for cycle in cycles_of(intent.record)]
+    assert len(cycles) > len(sent)
+    pools = [hop["pool"] for cycle in cycles for hop in cycle]
+    assert len(pools) == len(set(pools)), "they share no pool"
+    # The ledger knows every opportunity of the transaction, with its own checks.
+    engine = open_database(tmp_path / "ledger.sqlite")
+    repository, queries = Repository(engine), LedgerQueries(engine)
+    run = repository.start_run("live", 31337, "test")
+    simulated = [fact.simulated for fact in running.facts if hasattr(fact, "simulated")]
+    plans = [each for each in simulated if isinstance(each, SimulatedPlan)]
+    repository.put_verdicts(run, plans)
+    for execution in executions:
+        repository.put_execution(execution, entries_of(execution))
+    for plan in plans:
+        for each in plan.plan.together:
+            found = queries.explain(each.opportunity.id)
+            assert found is not None
+            assert found["opportunity"]["id"] == each.opportunity.id
+            assert found["verdict"] == "simulated"
+            assert [check["check"] for check in found["checks"]][-2:] == ["feed_deviation", "simulation"]
+            assert found["execution"]["outcome"] == "landed"
+    engine.dispose()
+
+
+async def test_one_transaction_saves_the_gas_of_the_others(bench: RouterBench, signer: LocalSigner) -> None:
+    head = bench.rpc.mine()
+    chosen = [
+        Approved(
+            bench.opportunity(names, head, gas_estimate=300_000, gas_cost=1), (CheckResult("test", True),)
+        )
+        for names in (["v2y", "v2x"], ["v3y", "v3x"], ["v3b", "v2b"])
+        if bench.opportunity(names, head).gross_profit > 0
+    ]
+    planner = Planner(bench.router, PlanTerms(1), clock=lambda: 0)
+    async with RpcNode(bench.rpc.url) as node:
+        simulator = Simulator(node, signer.address)
+        apart = [await simulator.simulate(planner.plan(each, head), head) for each in chosen]
+        together = await simulator.simulate(planner.plan(chosen[0], head, chosen[1:]), head)
+    assert isinstance(together, SimulatedPlan)
+    assert len(chosen) > 1
+    gas = [each.gas_used for each in apart if isinstance(each, SimulatedPlan)]
+    assert len(gas) == len(chosen)
+    assert sum(gas) - together.gas_used >= 21_000 * (len(chosen) - 1)
+    assert together.simulated_profit == sum(each.opportunity.gross_profit for each in chosen)
+
+
+async def test_a_sequence_that_shares_pools_lands_where_it_is_worth_more(running: Running) -> None:
+    bench = running.bench
+    finder = JointFinder(bench.market, [bench.base])
+    pipeline = running.pipeline(finder, 8, [bench.base])
+    before = held(running, [bench.base])
+    executions = await running.two_blocks(pipeline)
+    assert_exact(running, executions, before)
+    (execution,) = executions
+    pools = [hop["pool"] for cycle in cycles_of(execution.intent.record) for hop in cycle]
+    assert len(set(pools)) < len(pools), "the cycles share pools"
+
+
+async def test_what_does_not_hold_together_is_sent_one_by_one(running: Running) -> None:
+    bench = running.bench
+    pipeline = running.pipeline(Finder(bench.market, [bench.base], 2), 4, [bench.base])
+    # A trade the market is not told of: every cycle through that pool fails, and with it the whole plan.
+    pool = bench.pools["v3x"].address
+    bench.send(bench.callee, "swap(address,address,bool,int256,uint160)", pool, bench.owner, True,
+               2 * 10**20, 0)  # fmt: skip
+    assert bench.market.head is not None
+    bench.market.start(bench.rpc.head())
+    before = held(running, [bench.base])
+    executions = await running.two_blocks(pipeline)
+    # The second block is built on what the market was not told of, too.
+    apart = next(fact for fact in running.facts if isinstance(fact, PlanTakenApart))
+    assert len(apart.opportunities) == len(executions) + 1 > 2
+    assert_exact(running, executions, before)
+    reasons = (RefusalReason.SIMULATION_REVERTED, RefusalReason.SIMULATION_MISMATCH)
+    refused = [fact.refused for fact in running.facts if isinstance(fact, OpportunityRefused)]
+    failed = [each for each in refused if each.reason in reasons and each.opportunity.block == apart.block]
+    assert {pool in each.opportunity.pools for each in failed} == {True}
+    assert all(len(cycles_of(each.intent.record)) == 1 for each in executions)
+
+
+def test_approved_is_what_a_plan_is_made_of(bench: RouterBench) -> None:
+    head = bench.rpc.mine()
+    names = (["v2y", "v2x"], ["v3y", "v3x"])
+    first, second = (
+        Approved(bench.opportunity(each, head, gas_estimate=9, gas_cost=9), ()) for each in names
+    )
+    plan = Planner(bench.router, PlanTerms(1)).plan(first, head, [second])
+    assert plan.together == (first, second)
+    assert plan.expected_profit == first.opportunity.gross_profit + second.opportunity.gross_profit
+    assert plan.min_profit == plan.expected_profit
+    assert plan.pools == {*first.opportunity.pools, *second.opportunity.pools}
