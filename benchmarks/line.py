@@ -55,7 +55,7 @@ class Desk:
 
     def __init__(self, market: Market, base: str):
         self._market, self._base = market, base
-        self._chain = RiskChain(RiskLimits(token_policy="any"))
+        self._chain = RiskChain(RiskLimits(token_policy="any", token_verdicts="off"))
         self._planner = Planner(ROUTER, PlanTerms(priority_fee_wei=10**8), clock=lambda: 0)
         self._signer = signer_of_key("11" * 32)
         self._venues = {record.venue: True for record in market.pools}
