@@ -335,8 +335,7 @@ class Pipeline:
     async def _carry_out(
         self, combinations: Sequence[Combination], block: BlockRef, costs: GasCosts, arrived: float
     ) -> tuple[int, int]:
-        """Simulate all plans, price and submit those that held in order; returns the opportunities that were
-        simulated and submitted."""
+        """Simulate all plans, price and submit those that held in order; returns both counts."""
         line = self._line
         diverged, held = await asyncio.gather(
             self._diverged(combinations, block), self._simulate(combinations, block)
@@ -347,7 +346,7 @@ class Pipeline:
                 for refused in _distrusted(answer, sorted(bad)):
                     line.publish(OpportunityRefused(refused))
                 continue
-            simulated += len(answer.plan.together)
+            simulated += 1
             priced = line.price(answer, costs)
             if priced.plan.calldata != answer.plan.calldata:
                 again = await line.simulate(priced.plan, block)
@@ -363,7 +362,7 @@ class Pipeline:
             if isinstance(sent, Execution):
                 line.publish(ExecutionResolved(sent))
                 continue
-            submitted += len(answer.plan.together)
+            submitted += 1
             line.publish(PlanSubmitted(sent, (time.perf_counter() - arrived) * 1e3))
         return simulated, submitted
 
