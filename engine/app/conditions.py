@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from engine.app.depth import depth_of
 from engine.app.lenders import LenderBook
 from engine.app.sending import highest_priority_fee_wei
 from engine.app.settings import GasSettings, Settings
+from engine.app.simulate.chain_table import known_data_fee
 from engine.chain.calls import at_block
+from engine.chain.data_fees import DataFee, DataPrice, read_data_price
 from engine.chain.deployments import Deployment
 from engine.chain.endpoint_set import EndpointSet
 from engine.chain.feeds import read_feeds
@@ -134,6 +136,8 @@ class ConditionsReader:
         self._deployment = deployment
         self._operator = operator
         self._guard = guard
+        stated, chain_id = settings.gas.data_fee, settings.chain.chain_id
+        self._data_fee = known_data_fee(chain_id) if stated == "auto" else DataFee(stated)
         self._registry = RegistryReader(node, deployment.dex_registry)
         self._priced = sorted(priced)
         self._in_flight_pools = in_flight_pools
@@ -146,7 +150,7 @@ class ConditionsReader:
 
     async def read(self, block: BlockRef) -> Conditions:
         """Conditions at `block`. Raises NodeError when the node fails."""
-        feeds, registry, balance, latest, witnessed, distrusted, _ = await asyncio.gather(
+        feeds, registry, balance, latest, witnessed, distrusted, data, _ = await asyncio.gather(
             read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
             self._registry.at(block),
             self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
@@ -154,16 +158,16 @@ class ConditionsReader:
             self._node.latest(),
             self._node.witnessed(block, WITNESS_WAIT_S),
             self._distrusted(block),
+            read_data_price(self._node, self._data_fee, block),
             self._lent(block),
         )
         self.venues_enabled = frozenset(venue.name for venue in registry.venues if venue.enabled)
         rotated = await self._rotated(registry.router, block)
         stopped = "the DexRegistry's emergency stop is on" if registry.stopped else None
         state = self._ladder.at(block, self._guard.reason, stopped or rotated or distrusted)
-        return Conditions(
-            self._view(block, latest.ref, witnessed, state, feeds, registry, quantity(balance, "balance")),
-            self._costs(block, feeds),
-        )
+        view = self._view(block, latest.ref, witnessed, state, feeds, registry, quantity(balance, "balance"))
+        view = replace(view, data_base_wei=data.base_wei, data_hop_wei=data.hop_wei)
+        return Conditions(view, self._costs(block, feeds, data))
 
     async def _lent(self, block: BlockRef) -> None:
         if self._lenders:
@@ -221,7 +225,7 @@ class ConditionsReader:
                     found[pool.key] = "barred in the DexRegistry"
         return found
 
-    def _costs(self, block: BlockRef, feeds: dict[str, FeedQuote]) -> GasCosts:
+    def _costs(self, block: BlockRef, feeds: dict[str, FeedQuote], data: DataPrice) -> GasCosts:
         gas = self._settings.gas
         native = self._settings.market.wrapped_native
         return GasCosts(
@@ -229,4 +233,6 @@ class ConditionsReader:
             base_units_per_eth_wei=exchange_rates(self._market.tokens, feeds, native),
             base_gas=gas.base,
             hop_gas=self._gas.hop_gas,
+            data_base_wei=data.base_wei,
+            data_hop_wei=data.hop_wei,
         )

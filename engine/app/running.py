@@ -147,8 +147,10 @@ async def _run_fork(run: Run) -> None:
         storage = run.settings.storage.model_copy(
             update={"directory": run.settings.storage.directory / "fork" / str(anvil.pid)}
         )
+        # A local node charges nothing for bytes, whatever chain it took its state from.
+        gas = run.settings.gas.model_copy(update={"data_fee": "none"})
         settings = run.settings.model_copy(
-            update={"chain": chain, "deployments": deployments, "storage": storage}
+            update={"gas": gas, "chain": chain, "deployments": deployments, "storage": storage}
         )
         await _run_line(run, settings, operator)
 

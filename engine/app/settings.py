@@ -153,8 +153,10 @@ class TokenSettings(Section):
 
 
 class GasSettings(Section):
-    """Gas model used for net profit, gas units."""
+    """Gas model used for net profit, gas units. `data_fee`: how the chain charges for a transaction's bytes;
+    "auto" is what its table in `deployments/chains` says, "none" where it has none."""
 
+    data_fee: Literal["auto", "none", "op-stack", "arbitrum"] = "auto"
     base: int = Field(default=60_000, gt=0)
     v2_hop: int = Field(default=65_000, gt=0)
     v3_hop: int = Field(default=95_000, gt=0)

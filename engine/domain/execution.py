@@ -166,7 +166,8 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Execution:
     """An intent and its outcome. `realised_profit` in base units of the base token, from the receipt's
-    Transfer logs into and out of the router; `effective_gas_price_wei` per gas. Zero where not landed."""
+    Transfer logs into and out of the router; `effective_gas_price_wei` per gas. Zero where not landed. For
+    the transaction's bytes a rollup charges `data_fee_wei` besides, or counts `data_gas` of the gas used."""
 
     intent: Intent
     outcome: Outcome
@@ -175,7 +176,10 @@ class Execution:
     realised_profit: int = 0
     gas_used: int = 0
     effective_gas_price_wei: int = 0
+    data_fee_wei: int = 0
+    data_gas: int = 0
 
     @property
     def gas_paid_wei(self) -> int:
-        return self.gas_used * self.effective_gas_price_wei
+        """All that the transaction cost, with what a rollup charged for its bytes."""
+        return self.gas_used * self.effective_gas_price_wei + self.data_fee_wei

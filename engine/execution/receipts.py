@@ -15,7 +15,8 @@ TokenDelta = Callable[[Iterable[Mapping[str, Any]], str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`gas_used` in gas units, `gas_price_wei` per gas; `logs` as JSON-RPC objects."""
+    """`gas_used` in gas units, `gas_price_wei` per gas; `logs` as JSON-RPC objects. For a transaction's bytes
+    a rollup charges `data_fee_wei` besides, or counts `data_gas` of the gas used."""
 
     transaction_hash: str
     succeeded: bool
@@ -24,6 +25,8 @@ class Receipt:
     gas_used: int
     gas_price_wei: int
     logs: list[dict]
+    data_fee_wei: int = 0
+    data_gas: int = 0
 
 
 def parse_receipt(answer: Any, transaction_hash: str) -> Receipt:
@@ -37,6 +40,9 @@ def parse_receipt(answer: Any, transaction_hash: str) -> Receipt:
             gas_used=int(answer["gasUsed"], 16),
             gas_price_wei=int(answer["effectiveGasPrice"], 16),
             logs=list(answer["logs"]),
+            # The first is of chains of the OP stack, the second of Arbitrum's.
+            data_fee_wei=int(answer.get("l1Fee") or "0x0", 16),
+            data_gas=int(answer.get("gasUsedForL1") or "0x0", 16),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NodeError(
@@ -64,4 +70,6 @@ def execution_of(intent: Intent, receipt: Receipt, router: str, token_delta: Tok
         realised_profit=token_delta(receipt.logs, intent.base_token, router) if landed and is_trade else 0,
         gas_used=receipt.gas_used,
         effective_gas_price_wei=receipt.gas_price_wei,
+        data_fee_wei=receipt.data_fee_wei,
+        data_gas=receipt.data_gas,
     )

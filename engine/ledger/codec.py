@@ -63,6 +63,8 @@ def outcome_to_json(execution: Execution) -> dict[str, Any]:
         "realised_profit": str(execution.realised_profit),
         "gas_used": execution.gas_used,
         "effective_gas_price_wei": str(execution.effective_gas_price_wei),
+        "data_fee_wei": str(execution.data_fee_wei),
+        "data_gas": execution.data_gas,
     }
 
 
@@ -76,4 +78,6 @@ def outcome_from_json(value: dict[str, Any], intent: Intent) -> Execution:
         realised_profit=int(value["realised_profit"]),
         gas_used=int(value["gas_used"]),
         effective_gas_price_wei=int(value["effective_gas_price_wei"]),
+        data_fee_wei=int(value.get("data_fee_wei", 0)),
+        data_gas=int(value.get("data_gas", 0)),
     )

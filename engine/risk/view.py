@@ -31,7 +31,8 @@ class RiskView:
     - `in_flight_pools`: pools of submissions without an outcome.
     - `activity`: what the engine did within the last hour.
     - `depth`: what a hop's pool holds of the token sold at its present price, base units; None if unknown.
-    - `operator_balance_wei`, `next_base_fee_wei`, `priority_fee_wei`: to pay for gas.
+    - `operator_balance_wei`, `next_base_fee_wei`, `priority_fee_wei`: to pay for gas; `data_base_wei` and
+      `data_hop_wei`: what a transaction's bytes cost besides, without swaps and for each.
     """
 
     head: BlockRef
@@ -47,6 +48,8 @@ class RiskView:
     operator_balance_wei: int = 0
     next_base_fee_wei: int = 0
     priority_fee_wei: int = 0
+    data_base_wei: int = 0
+    data_hop_wei: int = 0
     head_witnessed: bool = True
     activity: Activity = field(default_factory=Activity)
     depth: Callable[[Hop], int | None] = unknown_depth

@@ -35,7 +35,8 @@ class GasLearner:
         if isinstance(fact, ExecutionResolved):
             protocols = _protocols(fact.execution)
             if protocols:
-                self.learn(protocols, fact.execution.gas_used)
+                # What bytes cost is priced by the chain's own oracle.
+                self.learn(protocols, fact.execution.gas_used - fact.execution.data_gas)
 
     def learn(self, protocols: Sequence[Protocol], gas_used: int) -> None:
         """A cycle over pools of these families used `gas_used`, the transaction's own 21,000 included."""

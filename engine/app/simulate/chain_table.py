@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.app.deploy import NONE_PINNED, FeedListing
 from engine.app.toolchain import project_root
+from engine.chain.data_fees import DataFee
 from engine.domain.errors import ConfigError
 from engine.domain.execution import Pinned
 from engine.domain.market import ZERO_HASH, Protocol, Token, Venue
@@ -27,7 +28,7 @@ class ChainTable:
     """`bases` may start and end cycles, most preferred first. `first_blocks` maps a venue's name to the
     block its factory was deployed in, `ticks_slots` a V3 venue's to the storage slot of its pools' `ticks`
     mapping (the tick bitmap is in the slot after it, the liquidity in the one before). `pinned` is what a
-    router of ours knows there."""
+    router of ours knows there, `data_fee` how the chain charges for a transaction's bytes."""
 
     chain_id: int
     wrapped_native: str
@@ -37,6 +38,7 @@ class ChainTable:
     ticks_slots: dict[str, int]
     feeds: tuple[FeedListing, ...] = ()
     pinned: Pinned = NONE_PINNED
+    data_fee: DataFee = DataFee.NONE
 
     def ticks_slot(self, venue: str) -> int:
         """The slot of `ticks` in a V3 venue's pools; Uniswap's for a venue that is not in the table."""
@@ -72,6 +74,13 @@ def load_chain_table(chain_id: int, path: Path | None = None) -> ChainTable:
     raise ConfigError(f"no chain table for chain {chain_id} in {folder}: name one with --chain-table")
 
 
+def known_data_fee(chain_id: int) -> DataFee:
+    """How the repository's table of the chain says that bytes are charged for; NONE without a table."""
+    folder = project_root() / "deployments" / "chains"
+    tables = (_read(path) for path in sorted(folder.glob("*.toml")))
+    return next((table.data_fee for table in tables if table.chain_id == chain_id), DataFee.NONE)
+
+
 def known_bases() -> list[Token]:
     """Base tokens of every chain the repository has a table of."""
     folder = project_root() / "deployments" / "chains"
@@ -97,6 +106,7 @@ def _read(path: Path) -> ChainTable:
             venues=tuple(_venue(row) for row in rows),
             first_blocks={row["name"]: int(row.get("first_block", 0)) for row in rows},
             feeds=tuple(_feed(row) for row in raw.get("feeds", [])),
+            data_fee=DataFee(raw.get("data_fee", "none")),
             pinned=_pinned(raw),
             ticks_slots={row["name"]: int(row.get("ticks_slot", UNISWAP_V3_TICKS_SLOT)) for row in rows},
         )

@@ -90,9 +90,11 @@ def net_profit(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> 
 
 
 def gas_balance(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
-    """The operator can pay the estimated gas at the highest fee a plan may offer and keep its reserve."""
+    """The operator can pay the estimated gas at the highest fee a plan may offer, and the transaction's bytes
+    where they cost extra, and keep its reserve."""
     max_fee = 2 * view.next_base_fee_wei + view.priority_fee_wei
-    needed = opportunity.gas_estimate * max_fee + limits.gas_reserve_wei
+    data = view.data_base_wei + len(opportunity.hops) * view.data_hop_wei
+    needed = opportunity.gas_estimate * max_fee + data + limits.gas_reserve_wei
     return decide(
         "gas_balance",
         RefusalReason.GAS_BALANCE,
