@@ -145,7 +145,7 @@ class Recorder:
     def _begin(self, raw: RawBlock) -> None:
         self._flush()
         self.blocks += 1
-        self._record = {"block": plain(raw.block), "logs": raw.logs, "refreshed": self._refreshed}
+        self._record = {"block": plain(raw.block), "logs": list(raw.logs), "refreshed": self._refreshed}
         self._refreshed = []
 
     async def _noted(self, what: str, work: Awaitable[Any]) -> Any:
@@ -187,6 +187,8 @@ def _view(view: RiskView) -> dict[str, Any]:
         "operator_balance_wei": view.operator_balance_wei,
         "next_base_fee_wei": view.next_base_fee_wei,
         "priority_fee_wei": view.priority_fee_wei,
+        "data_base_wei": view.data_base_wei,
+        "data_hop_wei": view.data_hop_wei,
         "head_witnessed": view.head_witnessed,
     }
 

@@ -132,6 +132,7 @@ class _Stage:
                 publish=publish,
                 activity=activity.at,
                 per_block=settings.search.per_block,
+                together=settings.execution.together,
                 price=lambda simulated, costs: bidder.price(simulated, costs.value_wei, on_landing),
                 finance=planner.finance,
             )
@@ -179,6 +180,8 @@ class _Stage:
                 operator_balance_wei=view["operator_balance_wei"],
                 next_base_fee_wei=view["next_base_fee_wei"],
                 priority_fee_wei=view["priority_fee_wei"],
+                data_base_wei=view["data_base_wei"],
+                data_hop_wei=view["data_hop_wei"],
                 head_witnessed=view["head_witnessed"],
                 depth=depth_of(market),
             ),
