@@ -21,7 +21,7 @@ class BreakerLimits(BaseModel):
       `rest_blocks`.
     - `reverts`: transactions that reverted within `window_blocks`, until a person has to look.
     - `loss_wei`: gas paid for nothing within `window_blocks`, until a person has to look.
-    - `halt_on_mismatch`: a trade that landed with another profit than simulated halts at once.
+    - `halt_on_mismatch`: a trade that landed with less profit than the router was to enforce halts at once.
     - `recovery_blocks`: blocks in a row that must succeed after one failed or the market was read anew.
     """
 

@@ -157,10 +157,13 @@ class Ladder:
     def _resolved(self, execution: Execution) -> None:
         limits, block, intent = self.limits, execution.block_number, execution.intent
         if execution.outcome is Outcome.LANDED and intent.kind == "trade":
-            if limits.halt_on_mismatch and execution.realised_profit != intent.simulated_profit:
+            # The router reverts below the minimum it is given: less than that is a lie somewhere. More is
+            # luck: somebody moved the price, or a reorg took away what came before.
+            least = _least_profit(execution)
+            if limits.halt_on_mismatch and execution.realised_profit < least:
                 what = (
-                    f"{intent.transaction.hash} landed with a profit of {execution.realised_profit}, not "
-                    f"{intent.simulated_profit}"
+                    f"{intent.transaction.hash} landed with a profit of {execution.realised_profit}, less "
+                    f"than the {least} that the router was to enforce"
                 )
                 self._latch(Cause.MISMATCH, what, block)
             return
@@ -192,6 +195,12 @@ class Ladder:
 
 def _venues(opportunity: Opportunity) -> Mapping[str, str]:
     return {hop.pool: hop.venue for hop in opportunity.hops}
+
+
+def _least_profit(execution: Execution) -> int:
+    """What the router was told to enforce; what was simulated where the intent does not say."""
+    intent = execution.intent
+    return int(intent.record.get("plan", {}).get("min_profit", intent.simulated_profit))
 
 
 def _forget(blocks: deque[int], until: int) -> None:

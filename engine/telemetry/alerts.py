@@ -122,11 +122,11 @@ def _of_execution(fact: ExecutionResolved) -> Alert | None:
         return Alert(Severity.WARNING, "undone", "a trade was reorganised away", where)
     if execution.outcome is Outcome.REPLACED:
         return Alert(Severity.CRITICAL, "replaced", "somebody else used the operator's key", where)
-    if execution.outcome is Outcome.LANDED and execution.realised_profit != intent.simulated_profit:
+    if execution.outcome is Outcome.LANDED and execution.realised_profit < intent.simulated_profit:
         return Alert(
             Severity.CRITICAL,
             f"mismatch {intent.id}",
-            "a trade landed with another profit",
+            "a trade landed with less profit than simulated",
             f"{where}: {execution.realised_profit} and not {intent.simulated_profit}",
         )
     return None

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from app_process import roundtrip
-from conftest import Cli
 from living_world import OPERATOR_KEY, PASSPHRASE, LivingWorld
 
 from engine.app.recording.codec import plain, rich
 
 BLOCKS = 5
+Cli = Callable[..., Any]
 Recorded = tuple[Path, dict[str, Any]]
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from app_process import AppProcess, roundtrip
-from conftest import Cli
 from eth_abi import encode
 from living_world import LivingWorld, to_toml
 from records_check import journal_records, ledger_rows, refusals
@@ -30,6 +29,7 @@ TRICKS = {
     "limits amounts": 8,
 }
 HONEST = 0
+Cli = Callable[..., Any]
 
 
 def data(signature: str, *arguments: Any) -> str:

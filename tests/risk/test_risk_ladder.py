@@ -149,11 +149,16 @@ def test_losses_halt(limit: int, state: TradingState) -> None:
     assert len(bench.halts) == (state is HALTED)
 
 
-def test_a_profit_that_is_not_the_simulated_one_halts() -> None:
-    for off, state in ((0, ACTIVE), (1, HALTED), (-1, HALTED)):
+def test_less_profit_than_the_router_was_to_enforce_halts() -> None:
+    for off, state in ((0, ACTIVE), (1, ACTIVE), (-1, HALTED)):
         bench = Bench()
         profit = intent(1).simulated_profit + off
         bench.ladder.take(ExecutionResolved(ended(1, Outcome.LANDED, profit=profit)))
+        assert bench.at(1) is state
+    for off, state in ((0, ACTIVE), (-1, HALTED)):
+        bench, execution = Bench(), ended(1, Outcome.LANDED, profit=1_000 + off)
+        execution.intent.record["plan"] = {"min_profit": "1000"}
+        bench.ladder.take(ExecutionResolved(execution))
         assert bench.at(1) is state
     bench = Bench(halt_on_mismatch=False)
     bench.ladder.take(ExecutionResolved(ended(1, Outcome.LANDED, profit=0)))
