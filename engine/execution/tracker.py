@@ -167,7 +167,8 @@ class Tracker:
     async def _take_back(self, head: BlockRef) -> list[Execution]:
         """Look again at what was mined, after a reorg. What is gone is in flight again, also in the
         journal."""
-        if self._last is None or head.parent_hash == self._last.hash:
+        # After a start nobody knows what happened between the recovery and this block: it is looked at, too.
+        if self._last is not None and head.parent_hash == self._last.hash:
             final = head.number - REORG_BLOCKS
             for nonce in [n for n, settled in self._settled.items() if settled.block_number <= final]:
                 del self._settled[nonce]
@@ -204,7 +205,9 @@ class Tracker:
             ) from error
 
     def _members(self, nonce: int) -> list[Intent]:
-        return [*self._open.get(nonce, ()), *self._doubtful.get(nonce, ())]
+        # A cancellation that is sent anew at the same fee is the very transaction that is doubted.
+        members = [*self._open.get(nonce, ()), *self._doubtful.get(nonce, ())]
+        return list({intent.transaction.hash: intent for intent in reversed(members)}.values())[::-1]
 
     def _decide(self, nonce: int, receipts: dict[str, Receipt]) -> list[Execution]:
         members = self._members(nonce)
