@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from engine.domain.market import PAYING_FIRST, Protocol
@@ -30,7 +30,7 @@ class Lender:
     address: str | None = None
     fee_bps: int = 0
     fee_wad: int = 0
-    holds: Mapping[str, int] | None = None
+    holds: Mapping[str, int] | None = field(default=None, hash=False)
 
     def fee(self, amount: int) -> int:
         """What a loan of `amount` costs, base units. Aave rounds half up, Balancer up."""
