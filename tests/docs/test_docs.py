@@ -64,7 +64,6 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
     limits = {"max_depth_bps", "max_volume_per_hour", "max_venue_trades_per_hour", "max_loss_wei_per_hour"}
     optional = {
         "market": {"pools_file"},
-        "gas": {"data_fee"},
         "risk": {"trade_caps", "min_net_profit", "pegs"} | limits,
         "keys": {"keystore", "passphrase_file", "identity", "identity_passphrase_file"},
         "execution": {"private_rpc_url", "relays", "lenders"},
