@@ -7,7 +7,7 @@ from numba import njit
 
 from engine.amm.families.call import NO_EXACT_OUT, call_estimate, call_quote, words_at
 from engine.amm.families.least_input import least_input_nb
-from engine.amm.layout import CALL_ESTIMATE, CALL_QUOTE, UNINITIALISED
+from engine.amm.layout import CALL_ESTIMATE, CALL_QUOTE, KIND_EMPTY, UNINITIALISED
 from engine.amm.wide import to_u256
 from engine.amm.wide_digits import read_256, set_limbs, stack_limbs
 
@@ -29,7 +29,8 @@ def family_quote_nb(pools, row, zero_for_one, amount, exact_in):
     """
     zero, kind = to_u256(_ZERO), np.int64(pools.kind[row])
     address, count = pools.calls[kind, CALL_QUOTE], np.int64(pools.word_count[row])
-    if address == _ZERO or count == 0:
+    # The place of empty rows is lent out (`engine.search.trade`): what stands there is no family.
+    if address == _ZERO or count == 0 or kind == KIND_EMPTY:
         return np.int64(UNINITIALISED), zero
     coin_in, coin_out = _coins_nb(pools, row, zero_for_one)
     words, timestamp = words_at(pools.words, pools.word_start[row]), pools.clock[0]

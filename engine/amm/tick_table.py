@@ -149,9 +149,16 @@ def _fits_the_fork(pools, row, one, other):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
+def _window(tables, row, zero_for_one):
+    """Negative where the row has none, or the tables are of no rows at all."""
+    place = np.int64(tables.place[row]) if row < len(tables.place) else np.int64(-1)
+    return 2 * place + np.int64(0 if zero_for_one else 1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def table_quote_in_nb(tables, pools, row, zero_for_one, amount_in):
     """What `quote_in_nb` answers on a row of KIND_V3: (status int64, amount out U256) for an exact input."""
-    window = 2 * np.int64(tables.place[row]) + np.int64(0 if zero_for_one else 1)
+    window = _window(tables, row, zero_for_one)
     status, amount_out = np.int64(PARTIAL), to_u256(_ZERO)
     if window >= 0 and _is_ordinary(amount_in) and _is_current(tables, pools, row, window):
         status, amount_out = _sell(tables.stops, tables.heads, tables.facts, window, zero_for_one, amount_in)
@@ -163,7 +170,7 @@ def table_quote_in_nb(tables, pools, row, zero_for_one, amount_in):
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
 def table_quote_out_nb(tables, pools, row, zero_for_one, amount_out):
     """What `quote_out_nb` answers on a row of KIND_V3: (status int64, amount in U256) for an exact output."""
-    window = 2 * np.int64(tables.place[row]) + np.int64(0 if zero_for_one else 1)
+    window = _window(tables, row, zero_for_one)
     status, amount_in = np.int64(PARTIAL), to_u256(_ZERO)
     if window >= 0 and _is_ordinary(amount_out) and _is_current(tables, pools, row, window):
         status, amount_in = _buy(tables.stops, tables.heads, tables.facts, window, zero_for_one, amount_out)

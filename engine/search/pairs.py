@@ -70,7 +70,7 @@ def _update_nb(tables, pools, rows):
             edge, q = 2 * row + d, 2 * pair_of[row] + d
             rate = quick_rate_nb(arrays, row, d)
             if rate < 0.0:
-                rate = rate_nb(pools, row, d == 0)
+                rate = rate_nb(pools, np.int64(row), d == 0)
             if rate != slot_rate[place[edge]]:
                 _move_nb(place, slot_edge, slot_rate, edge, rate, start[q], start[q] + held[q] - 1)
                 best[q] = slot_rate[start[q]]
@@ -109,7 +109,7 @@ def _update_all_nb(tables, pools, pairs):
             row, d = slot_edge[k] >> 1, slot_edge[k] & 1
             rate = quick_rate_nb(arrays, row, d)
             if rate < 0.0:
-                rate = rate_nb(pools, row, d == 0)
+                rate = rate_nb(pools, np.int64(row), d == 0)
             slot_rate[k] = rate
             sorted_still = sorted_still and rate <= before
             before = rate

@@ -34,7 +34,8 @@ MAX_SEGMENTS = 20_000
 
 # Columns of a hop's state: r, c and cap (input left on this segment), then for V3 the square-root price, the
 # liquidity, and the square-root price at the segment's end; each a high and a low part.
-_R, _C, _CAP, _PRICE, _LIQUIDITY, _END = 0, 2, 4, 6, 8, 10
+# Typed, so that numba does not compile each callee once per literal.
+_R, _C, _CAP, _PRICE, _LIQUIDITY, _END = (np.int64(column) for column in range(0, 12, 2))
 HOP_COLUMNS = 12
 
 

@@ -17,14 +17,26 @@ from numba import cfunc, njit, typeof, types
 from numba.core import cgutils
 
 from engine.amm.constant_product import amount_out_nb, least_amount_in_nb
-from engine.amm.layout import CALL_QUOTE, CALLS, KIND_EMPTY, KIND_V2, KIND_V3, OK, allocate
-from engine.amm.quote import quote_in_nb, quote_out_nb, reserves_nb
+from engine.amm.directional_fee import directional_amount_in_nb
+from engine.amm.family_quote import family_quote_nb
+from engine.amm.layout import (
+    CALL_QUOTE,
+    CALLS,
+    FLOORED_FEE,
+    KIND_EMPTY,
+    KIND_V2,
+    KIND_V3,
+    OK,
+    allocate,
+)
+from engine.amm.quote import reserves_nb
 from engine.amm.tick_table import table_quote_in_nb, table_quote_out_nb
 from engine.amm.tick_window import new_tick_tables
 from engine.amm.wide import instruction, limb2, limb3, to_u256
 from engine.amm.wide_digits import read_256, set_limbs, stack_limbs
 
 _ZERO = np.uint64(0)
+_PIPS_PER_UNIT = np.uint64(10)  # of a fee in 1e-5
 _OWNER = 0  # place of the owner in numba's arrays
 _HELD = types.Tuple((typeof(allocate(1, 1)), typeof(new_tick_tables(1, 1))))
 _TRADE = types.int64(types.voidptr, types.int64, types.int64, types.voidptr, types.voidptr)
@@ -67,25 +79,27 @@ def _trade(pointer: Any, edge: Any, selling: Any, amount: Any, result: Any) -> A
     held = _held(pointer)
     pools, tables = held[0], held[1]
     given, zero = read_256(amount), to_u256(_ZERO)
-    row, zero_for_one = edge >> 1, (edge & 1) == 0
+    row, zero_for_one, kind = edge >> 1, (edge & 1) == 0, pools.kind[edge >> 1]
     if given == zero:
         return 0
-    if pools.kind[row] == KIND_V2 and pools.rules[row] == 0:
+    # As `quote_in_nb` and `quote_out_nb` have it; they would bring every family's code a second time.
+    if kind == KIND_V2:
         reserve_in, reserve_out = reserves_nb(pools, row, zero_for_one)
         fee_pips = pools.fee_pips[row, edge & 1]
         if selling:
             status, other = amount_out_nb(given, reserve_in, reserve_out, fee_pips)
+        elif pools.rules[row] == FLOORED_FEE:
+            fee = np.uint64(fee_pips) // _PIPS_PER_UNIT
+            status, other = directional_amount_in_nb(given, reserve_in, reserve_out, fee)
         else:
             status, other = least_amount_in_nb(given, reserve_in, reserve_out, fee_pips)
-    elif pools.kind[row] == KIND_V3 and row < len(tables.place):
+    elif kind == KIND_V3:
         if selling:
             status, other = table_quote_in_nb(tables, pools, row, zero_for_one, given)
         else:
             status, other = table_quote_out_nb(tables, pools, row, zero_for_one, given)
-    elif selling:
-        status, other = quote_in_nb(pools, row, zero_for_one, given)
     else:
-        status, other = quote_out_nb(pools, row, zero_for_one, given)
+        status, other = family_quote_nb(pools, row, zero_for_one, given, np.bool_(selling != 0))
     if status != OK or other == zero or limb2(other) != _ZERO or limb3(other) != _ZERO:
         return 0
     set_limbs(result, other)

@@ -122,3 +122,18 @@ def test_mispriced_pools_of_a_family_are_arbitraged(name: str) -> None:
                     assert got >= expected - max(16, expected // 10_000, unit), (name, cheaper, edges)
                     searched += expected > 0
     assert searched
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_hidden_pool_of_a_family_is_not_quoted(name: str) -> None:
+    """Not even by what the search keeps in the empty rows' place of the table of families."""
+    swap = swaps_to_try(name)[0]
+    market = market_of(swap)
+    base = market.token_in(0)
+    Finder(market, [base], 2)
+    market.quarantine(0, "a test")
+    for exact in (quote_exact_in, quote_exact_out):
+        with pytest.raises(QuoteRefused, match="not initialised"):
+            exact(market.arrays, 0, True, 10**6)
+    assert market.head is not None
+    assert not Finder(market, [base], 2).find(None, market.head)
