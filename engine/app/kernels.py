@@ -13,15 +13,15 @@ from pathlib import Path
 import orjson
 
 from engine.amm.kernel_cache import is_complete, note_complete
+from engine.app import kernel_parts
 from engine.app.finders import make_finder
+from engine.app.kernel_parts import PARTS
 from engine.app.settings import FinderName
 from engine.chain.events import SYNC
 from engine.chain.log_decoder import LogDecoder
 from engine.chain.log_scanner import scan_logs
 from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
-from engine.search import kernel_parts
-from engine.search.kernel_parts import PARTS
 from engine.search.workers import available_cores
 
 Progress = Callable[[str, int, int | None], None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.app import kernels
-from engine.search.kernel_parts import PARTS
+from engine.app.kernel_parts import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ def noted(self, signature, context):
     return load(self, signature, context)
 Cache.load_overload = noted
 if sys.argv[1] == "parts":
-    from engine.search.kernel_parts import PARTS
+    from engine.app.kernel_parts import PARTS
     for part in PARTS.values():
         part()
 else:

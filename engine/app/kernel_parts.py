@@ -1,6 +1,6 @@
 """The kernels of a search and of a block, in parts that can be compiled side by side.
 
-`python -m engine.search.kernel_parts` reads the names of parts, one a line, compiles each into the kernel
+`python -m engine.app.kernel_parts` reads the names of parts, one a line, compiles each into the kernel
 cache and says its name when it is done. A kernel that several parts call is found in the cache by whoever
 comes second.
 """
@@ -11,10 +11,13 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
+import orjson
 
 from engine.amm.layout import allocate_events
 from engine.amm.tick_window import new_tick_tables
-from engine.domain.market import BlockRef
+from engine.chain.log_decoder import LogDecoder
+from engine.chain.log_scanner import scan_logs
+from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.pairs import PairIndex
@@ -50,6 +53,17 @@ def _solver() -> Solver:
 
 def _blocks() -> None:
     _market().apply(_CHILD, allocate_events(0))
+
+
+def _logs() -> None:
+    market = _market()
+    tokens = f"0x{1:040x}", f"0x{2:040x}"
+    for address in tokens:
+        market.add_token(Token(address, "PART", 18))
+    market.add_pool(PoolRecord(f"0x{3:040x}", Protocol.UNISWAP_V2, "", tokens, 3_000))
+    logs = scan_logs(orjson.dumps([]), _CHILD.hash)
+    assert not isinstance(logs, str)
+    LogDecoder(market.pool_row, market.pools, market.hubs).decode(logs)
 
 
 def _windows() -> None:
@@ -90,6 +104,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "blocks": _blocks,
     "verification": _verify,
     "index": _index,
+    "logs": _logs,
     "chains": lambda: _solver().solve_quick(_nothing(), _NONE),
     "estimates": lambda: _solver().est_size(_nothing(), _NONE),
 }
