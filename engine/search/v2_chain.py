@@ -27,6 +27,7 @@ from engine.search.real_numbers import (
 )
 from engine.search.v2_exact import FLOAT_COLUMNS, WHOLE_COLUMNS, buy_nb, load_hop_nb, sell_nb
 
+# What is called once per cycle or trial is inlined: handing over three arrays costs as much as a hop.
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 # Units on each side of the optimum of which all are tried: one more than three, as the optimum is known to
@@ -170,7 +171,7 @@ def _coarsest_nb(real, hops, est_amount):
     return pivot
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _better_nb(whole, real, hops, pivot, amount, cap, amounts, slot, best):
     """(best gain, its slot) after trying the execution in which `amount` arrives at `pivot`."""
     gain = _gain_nb(whole, real, hops, pivot, amount, cap, amounts, 1 - slot)
@@ -203,7 +204,7 @@ def _tighten_nb(whole, real, hops, pivot, amounts, slot):
             break
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts):
     """(code, slot): the best integer execution near `optimum` (U128 above 0) that sells at most `cap` is in
     `amounts[slot]`, u64[2, 5, 2]; `ceiling` U128 is a profit none exceeds. Tried are the amounts at `pivot`
@@ -236,7 +237,7 @@ def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts):
     return FOUND, slot
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def solve_chain_nb(whole, real, hops, cap, amounts):
     """(code, slot) of a laid-out chain that may sell `cap` (U128): NOTHING; FOUND with the input of each hop
     and, at `hops`, the output in `amounts[slot]`, u64[2, 5, 2]; or UNSETTLED where only the general search
