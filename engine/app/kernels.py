@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -80,9 +81,13 @@ def _compile_parts(names: Iterator[str]) -> Iterator[str]:
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=quiet, text=True, env=environment
-    ) as process:
+    # Closing the pipe of one that has died is an error, too.
+    with (
+        suppress(OSError),
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=quiet, text=True, env=environment
+        ) as process,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -92,8 +97,6 @@ def _compile_parts(names: Iterator[str]) -> Iterator[str]:
                 if process.stdout.readline().strip() != name:
                     return
                 yield name
-        except OSError:
-            return
         finally:
             process.kill()
 
