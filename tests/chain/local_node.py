@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,11 +31,14 @@ class LocalNode:
         self.ws = f"ws://127.0.0.1:{self.port}"
         self.ipc = str(directory / "node.ipc")
         self.state = str(directory / "state.json")
+        # Killed, anvil leaves behind the states of old blocks: hundreds of MB after a long run.
+        self._old_states = directory / "old-states"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *extra: str) -> None:
         command = [str(foundry_tool("anvil")), "--port", str(self.port), "--ipc", self.ipc, "--silent"]
-        self._process = subprocess.Popen([*command, "--no-mining", *extra], start_new_session=True)
+        command += ["--no-mining", "--cache-path", str(self._old_states)]
+        self._process = subprocess.Popen([*command, *extra], start_new_session=True)
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
             try:
@@ -49,6 +53,7 @@ class LocalNode:
         if process is not None:
             os.killpg(process.pid, how)
             process.wait(10)
+            shutil.rmtree(self._old_states, ignore_errors=True)
 
     def rpc(self, method: str, *params: Any) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
