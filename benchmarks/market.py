@@ -18,6 +18,8 @@ import timeit
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from benchmarks.measure import Result, main
 from benchmarks.synthetic import Size, SyntheticMarket
 from engine.amm.quote import quote_exact_in
@@ -65,7 +67,7 @@ def _prepare(folder: Path) -> int:
     save(made.market, folder / "market.json")
     for n in range(BLOCKS):
         _, body = made.next_block()
-        (folder / f"block{n:03d}.json").write_bytes(json.dumps(json.loads(body)["result"]).encode())
+        (folder / f"block{n:03d}.json").write_bytes(orjson.dumps(orjson.loads(body)["result"]))
     return made.market.pool_count
 
 
