@@ -20,8 +20,12 @@ from engine.search.finder import Finder
 from engine.search.joint_carry import Cost, Planned, PlannedCycle, net_value, value_of
 from engine.search.joint_greedy import repeat_best
 from engine.search.joint_plan import JointPlan, JointPlanner, in_order
+from engine.search.joint_prune import thinned, without_the_least
 from engine.search.joint_solver import JointBound, JointSolver
 from engine.search.strategy import Found
+
+# How many times its gas a pool must gain, in the plans over such pools.
+_STRICTNESS = (0.3, 0.6, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +148,27 @@ class JointFinder:
         cost: Cost,
         deadline: float | None,
     ) -> list[Planned]:
-        """The best of the pruned optimum, completed, and of the repeated best cycle, sized jointly."""
+        """The best of several ways to choose, each completed by repeating the best single cycle: the pruned
+        optimum, the optimum over pools that gain their gas, and the repeated best cycle itself, sized
+        jointly. Never worth less than the last."""
         arguments = (self.market, self.base_tokens, self.max_hops, *terms)
         if plan.bound.bound <= 0.0:
             return list(plan.cycles)
-        completed = [*plan.planned, *repeat_best(*arguments, plan.planned, deadline)]
+        arrays = self.market.arrays
         greedy: list[Planned] = [*repeat_best(*arguments, deadline=deadline)]
-        resized = planner.replan(self.market.arrays, greedy, cost)
-        return max((completed, greedy, resized), key=net_value)
+        found = [greedy, plan.planned]
+        starts = [plan.planned, greedy]
+        for strictness in _STRICTNESS:
+            starts.append(thinned(planner, arrays, plan.bound.prices, strictness, cost))
+        for start in starts:
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+            resized = planner.replan(arrays, start, cost)
+            fewer = without_the_least(planner, arrays, resized, cost, deadline)
+            chosen = planner.replan(arrays, fewer, cost)
+            completed = [*chosen, *repeat_best(*arguments, chosen, deadline)]
+            found += [completed, planner.replan(arrays, completed, cost)]
+        return max(found, key=net_value)
 
     def _side_by_side(self, found: Sequence[Opportunity], costs: GasCosts) -> list[Opportunity]:
         """The more valuable of two sets without a shared pool: the best first, and the plan's first uses."""

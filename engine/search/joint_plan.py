@@ -96,13 +96,17 @@ class JointPlanner:
         self.solver.prices[:] = prices
         return better
 
+    def plan_over(self, pools: PoolArrays, rows: NDArray[np.int32], cost: Cost) -> list[Planned]:
+        """What can be carried out over these pool rows alone, each cycle worth its cost."""
+        return self._carry_out(pools, self.solver.solve(rows), rows, cost)
+
     def _pruned(self, pools: PoolArrays, best: list[Planned], cost: Cost) -> list[Planned]:
         """Plan again over only the pools of the best plan so far, as long as that is worth more."""
         for _ in range(_MAX_PRUNINGS):
             allowed = touched_rows(best)
             if not len(allowed):
                 break
-            planned = self._carry_out(pools, self.solver.solve(allowed), allowed, cost)
+            planned = self.plan_over(pools, allowed, cost)
             if net_value(planned) <= net_value(best) * (1.0 + _WORTH_PRUNING):
                 break
             best = planned
