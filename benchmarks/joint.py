@@ -21,6 +21,7 @@ from engine.domain.market import BlockRef, PoolRecord, Protocol, Token
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.joint_carry import net_value
+from engine.search.joint_dual import trades_nb
 from engine.search.joint_finder import JointFinder
 from engine.search.joint_greedy import repeat_best
 from engine.search.joint_plan import JointPlanner
@@ -37,6 +38,7 @@ CVXPY_UP_TO = 1_000
 WORTHY_WEI = 10**16
 GAS_GWEI = (1, 10, 50)
 GAS_INSTANCES = 12
+WANTED = 1.03
 # Read off the plot of the authors' own comparison (CFMMRouter.jl, `scaling.jl`), on a MacBook Pro with an i9.
 CFMM_ROUTER_MS = {1_000: "27", 10_000: "190 to 480"}
 PUBLISHED = "CFMMRouter.jl (published, MacBook Pro i9)"
@@ -212,38 +214,64 @@ def captured() -> Result:
     return Result("joint_captured", work, "part of the bound", ours, timed=False)
 
 
+def most_net(solver: JointSolver, prices: NDArray[np.float64], gas: NDArray[np.float64]) -> float:
+    """What no plan can net: every pool that trades pays its `gas` f64[P] once at least, so that at any dual
+    prices none adds more than its best gain there less that, or nothing."""
+    flows = solver.flows
+    rows = np.arange(len(gas), dtype=np.int32)
+    _, trading = trades_nb(solver.curves, rows, prices, flows, np.inf)
+    sold, bought = flows.sold[:trading], flows.bought[:trading]
+    gains = prices[bought] * flows.got[:trading] - prices[sold] * flows.paid[:trading]
+    return float(np.maximum(gains - gas[flows.row[:trading]], 0.0).sum())
+
+
 def after_gas() -> Result:
     """The joint plan after gas beside repeating the best cycle, in one transaction either way."""
     ours: dict[str, Any] = {}
     detail: dict[str, Any] = {}
     for gwei in GAS_GWEI:
-        ratios = []
-        for seed in range(GAS_INSTANCES):
-            synthetic = SyntheticMarket(seed, Size(tokens=150, pools=1_000, v3_share=0.5))
-            shocked(synthetic, random.Random(seed), 25)
-            market = synthetic.market
-            assert market.head is not None
-            bases = [token.address for token in market.tokens[:HUBS]]
-            rates = {base: synthetic.units[hub] / E18 for hub, base in enumerate(bases)}
-            costs = GasCosts(gas_price_wei=gwei * 10**9, base_units_per_eth_wei=rates)
-            once = costs.cost_wei(costs.base_gas, 0)
-            greedy = net_value(repeat_best(market, bases, 3, market.head, costs)) - once
-            finder = JointFinder(market, bases)
-            finder.find(None, market.head, costs, limit=1)
-            assert finder.last is not None
-            if greedy > 0:
-                ratios.append((finder.last.net_wei - once) / greedy)
-        above = sum(ratio >= 1.03 for ratio in ratios)
+        pairs = [pair for seed in range(GAS_INSTANCES) for pair in [_netted(seed, gwei)] if pair is not None]
+        ratios = [ratio for ratio, _ in pairs]
+        # No plan does where the bound on what any nets is lower; where it is not, one need not exist.
+        possible = [ratio for ratio, most in pairs if most >= WANTED]
+        assert min(ratios) >= 1.0
         ours[f"{gwei} gwei, mean"] = round(statistics.mean(ratios), 4)
+        ours[f"{gwei} gwei, least"] = round(min(ratios), 4)
         detail[f"{gwei} gwei"] = {
             "instances": len(ratios),
             "least": round(min(ratios), 4),
             "median": round(statistics.median(ratios), 4),
             "greatest": round(max(ratios), 4),
-            "at_least_1.03": above,
+            "not_excluded_by_the_bound": len(possible),
+            "at_least_1.03": sum(ratio >= WANTED for ratio in ratios),
+            "each": [{"ours": round(ratio, 4), "bound": round(most, 4)} for ratio, most in pairs],
         }
     work = "net of gas, the joint plan over the repeated best cycle, 1,000 pools, one V2 pool in 25 moved"
     return Result("joint_after_gas", work, "times", ours, extra={"detail": detail}, timed=False)
+
+
+def _netted(seed: int, gwei: int) -> tuple[float, float] | None:
+    """(what our plan nets, what none can exceed), in what the repeated best cycle nets; None if that is
+    nothing."""
+    synthetic = SyntheticMarket(seed, Size(tokens=150, pools=1_000, v3_share=0.5))
+    shocked(synthetic, random.Random(seed), 25)
+    market = synthetic.market
+    assert market.head is not None
+    bases = [token.address for token in market.tokens[:HUBS]]
+    rates = {base: synthetic.units[hub] / E18 for hub, base in enumerate(bases)}
+    costs = GasCosts(gas_price_wei=gwei * 10**9, base_units_per_eth_wei=rates)
+    once = costs.cost_wei(costs.base_gas, 0)
+    greedy = net_value(repeat_best(market, bases, 3, market.head, costs)) - once
+    if greedy <= 0:
+        return None
+    finder = JointFinder(market, bases)
+    finder.find(None, market.head, costs, limit=1)
+    assert finder.last is not None
+    solver = JointSolver(market.arrays, len(market.pools), len(market.tokens), hub_values(synthetic))
+    prices = solver.solve().prices
+    gas = np.array([costs.gas_of(pool.protocol) * costs.gas_price_wei for pool in market.pools], float)
+    most = most_net(solver, np.where(prices > 0.0, prices, 1.0), gas)
+    return (finder.last.net_wei - once) / greedy, (most - once) / greedy
 
 
 def measure() -> list[Result]:

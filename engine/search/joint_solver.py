@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays
-from engine.search.joint_curves import allocate_curves, read_curves_nb
+from engine.search.joint_curves import Curves, allocate_curves, read_curves_nb
 from engine.search.joint_dual import Flows, allocate_flows, allocate_scratch, least_value_nb, minimise_nb
 from engine.search.joint_near import allocate_near
 from engine.search.joint_primal import balance_nb
@@ -75,6 +75,11 @@ class JointSolver:
     def without_curve(self) -> int:
         """Pools left out, because they are of another family, quarantined or empty."""
         return int(len(self._rows) - np.count_nonzero(self._curves.usable))
+
+    @property
+    def curves(self) -> Curves:
+        """The pools as last read."""
+        return self._curves
 
     @property
     def flows(self) -> Flows:
