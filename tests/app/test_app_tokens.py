@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -158,6 +159,12 @@ def test_without_verdicts_a_trick_is_fallen_for_once(
         sent = len(journal_records(records))
         process.finished(living.step())
         document = json.loads(cli("health", "--config", config, "--json").out)
+        for _ in range(50):
+            # It is written every second, whatever the line does.
+            if document["state"] == "halted":
+                break
+            time.sleep(0.1)
+            document = json.loads(cli("health", "--config", config, "--json").out)
         assert document["state"] == "halted"
         assert any("reverts" in cause for cause in document["causes"])
         assert not document["healthy"]

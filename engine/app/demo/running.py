@@ -86,7 +86,8 @@ def _settings(run: DemoRun, world: World, anvil: AnvilProcess) -> Settings:
             "deployments": {"directory": run.directory / "deployments"},
             "market": {"base_tokens": world.base_tokens, "wrapped_native": world.wrapped_native},
             "risk": {"allowed_tokens": world.allowed_tokens},
-            "execution": {"live": True, "priority_fee_wei": _PRIORITY_FEE_WEI},
+            # A transaction for each cycle, so that the report can hold every one to what it promised.
+            "execution": {"live": True, "priority_fee_wei": _PRIORITY_FEE_WEI, "together": 1},
             "storage": {"directory": run.directory},
         },
         "demo",
