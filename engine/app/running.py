@@ -23,8 +23,9 @@ from engine.app.market_feed import Progress
 from engine.app.output import progress_bar
 from engine.app.recording.recorder import Recorder
 from engine.app.records import Records, open_records
+from engine.app.sender import Key
 from engine.app.sending import open_channel
-from engine.app.session import Key, Session, open_session, silent
+from engine.app.session import Session, open_session, silent
 from engine.app.settings import Settings
 from engine.bus.bus import Bus, Subscription
 from engine.chain.keys import LocalSigner

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from engine.app.finders import make_finder
 from engine.app.lenders import LenderBook
 from engine.app.market_feed import MarketFeed, Progress
 from engine.app.recording.recorder import Recorder
+from engine.app.sender import Key, Sender, open_sender
 from engine.app.sending import make_bidder, plan_terms
 from engine.app.settings import Settings
 from engine.app.token_watch import TokenWatch, token_judge
@@ -29,32 +29,24 @@ from engine.chain.deployments import (
 )
 from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.implementations import ImplementationWatch
-from engine.chain.logs import token_delta
 from engine.chain.registry import read_registry
 from engine.chain.routers import RouterWatch, read_router
 from engine.chain.source import LiveBlockSource
-from engine.chain.wire import header, quantity
+from engine.chain.wire import header
 from engine.domain.errors import (
     ConfigError,
     DeploymentError,
-    ExecutionError,
     GapTooWide,
     NodeError,
     ReorgTooDeep,
     UnknownParent,
 )
-from engine.domain.events import ExecutionResolved, Fact, PlanDispatched
-from engine.domain.execution import Execution, Intent, SimulatedPlan
+from engine.domain.events import Fact
 from engine.domain.market import BlockRef
-from engine.domain.ports import Channel, Node, Signer
 from engine.domain.token_safety import TokenVerdict
 from engine.execution.bids import Bidder
-from engine.execution.nonces import NonceLane
 from engine.execution.planner import Planner
-from engine.execution.recovery import RecoverableJournal, recover
 from engine.execution.simulator import Simulator
-from engine.execution.submitter import Submitter
-from engine.execution.tracker import Tracker
 from engine.market.divergence import VenueTrust
 from engine.market.market import Market
 from engine.market.silent import SilentReads
@@ -68,80 +60,6 @@ from engine.storage.pool_cache import PoolCache
 
 def silent(what: str, done: int, total: int | None) -> None:
     """Progress (what, done, total) that nobody watches."""
-
-
-@contextmanager
-def _journal_failures() -> Iterator[None]:
-    """A journal that cannot be written ends the run: nothing may be sent that it does not hold."""
-    try:
-        yield
-    except OSError as error:
-        raise ExecutionError(
-            f"the journal cannot be written ({error.strerror}): nothing more is sent"
-        ) from error
-
-
-class Sender:
-    """Submits and tracks with one key; the nonce lane is compared with the chain at every block."""
-
-    def __init__(
-        self,
-        node: Node,
-        operator: str,
-        lane: NonceLane,
-        submitter: Submitter,
-        tracker: Tracker,
-        bidder: Bidder | None = None,
-    ):
-        self._bidder = bidder
-        self._node = node
-        self._operator = operator
-        self._lane = lane
-        self._submitter = submitter
-        self.tracker = tracker
-
-    @property
-    def in_flight_pools(self) -> frozenset[str]:
-        """Pools that a trade in flight touches."""
-        return self.tracker.in_flight_pools
-
-    def in_flight(self) -> int:
-        """How many transactions have no outcome yet."""
-        return len(self.tracker.in_flight)
-
-    async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
-        """Send a simulated plan and follow it."""
-        with _journal_failures():
-            sent = await self._submitter.submit(simulated)
-        if isinstance(sent, Intent):
-            self.tracker.follow(sent)
-        return sent
-
-    async def on_block(self, block: BlockRef) -> list[Execution]:
-        """Outcomes that `block` decided. Raises ForeignNonce when somebody else sends with the key."""
-        behind = False
-        if self.tracker.in_flight:
-            latest = quantity(await self._node.request("eth_blockNumber", []), "block number")
-            behind = latest > block.number
-        with _journal_failures():
-            executions = await self.tracker.on_block(block, may_cancel=not behind)
-        if self._bidder is not None:
-            for execution in executions:
-                self._bidder.settle(execution)
-        if not self.tracker.in_flight:
-            count = await self._node.request("eth_getTransactionCount", [self._operator, hex(block.number)])
-            self._lane.observe(int(count, 16))
-        return executions
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What sending needs: the operator's signer, the journal its intents go to, and the channel for trades
-    (None: the node's own pool)."""
-
-    signer: Signer
-    journal: RecoverableJournal
-    channel: Channel | None = None
 
 
 @dataclass(slots=True)
@@ -395,7 +313,9 @@ async def open_session(
             recorder,
         )
         if key is not None:
-            session.sender = await _open_sender(session, key)
+            session.sender = await open_sender(
+                node, settings, key, deployment.router, router.operator, session.bidder, heard
+            )
             session.routers.in_flight = session.sender.in_flight
         await session.synchronise()
         try:
@@ -414,46 +334,3 @@ def _halting(guard: Guard, observe: Callable[[str, dict[str, Any]], None]) -> Ca
             observe("halt_not_written", {"reason": reason, "error": str(error)})
 
     return halt
-
-
-async def _open_sender(session: Session, key: Key) -> Sender:
-    """Check the key against router and chain, recover what an earlier run left, prepare to send."""
-    node, settings, operator = session.node, session.settings, key.signer.address
-    if operator != session.operator:
-        raise ConfigError(
-            f"the keystore is of {operator} but the router obeys {session.operator}: use the operator's key"
-        )
-    balance, code = await asyncio.gather(
-        node.request("eth_getBalance", [operator, "latest"]),
-        node.request("eth_getCode", [operator, "latest"]),
-    )
-    if int(balance, 16) <= settings.risk.gas_reserve_wei:
-        raise ConfigError(
-            f"operator {operator} holds {int(balance, 16)} wei, not more than risk.gas_reserve_wei "
-            f"({settings.risk.gas_reserve_wei}): send it native coin for gas"
-        )
-    if code != "0x":
-        raise ConfigError(f"operator {operator} carries code: a delegated account must not be an operator")
-    router = session.deployment.router
-    recovered = await recover(node, key.journal, operator, router, token_delta)
-    submitter = Submitter(
-        node,
-        key.signer,
-        key.journal,
-        recovered.lane,
-        settings.chain.chain_id,
-        channel=key.channel,
-        heard=lambda intent, dispatches: session.publish(PlanDispatched(intent, tuple(dispatches))),
-    )
-    tracker = Tracker(
-        node, key.journal, submitter, operator, router, token_delta, settings.execution.missed_after_blocks
-    )
-    for intent in recovered.in_flight:
-        tracker.follow(intent)
-    for intent in recovered.doubtful:
-        tracker.doubt(intent)
-    for execution in recovered.settled:
-        tracker.watch(execution)
-    for execution in recovered.resolved:
-        session.publish(ExecutionResolved(execution))
-    return Sender(node, operator, recovered.lane, submitter, tracker, session.bidder)

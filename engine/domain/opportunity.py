@@ -35,8 +35,27 @@ class Hop:
         return int(self.token_in, 16) < int(self.token_out, 16)
 
 
+class _Chain:
+    """What every chain of hops, each paid by the one before, has."""
+
+    __slots__ = ()
+    hops: tuple[Hop, ...]
+
+    @property
+    def amount_in(self) -> int:
+        return self.hops[0].amount_in
+
+    @property
+    def amount_out(self) -> int:
+        return self.hops[-1].amount_out
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        return tuple(hop.pool for hop in self.hops)
+
+
 @dataclass(frozen=True, slots=True)
-class Opportunity:
+class Opportunity(_Chain):
     """A profitable cycle, sized and verified in integers against the state of `block`.
 
     The amounts are what the router will move: the last hop's output is fixed by its exact input, and each
@@ -54,14 +73,6 @@ class Opportunity:
     loan_fee: int = 0
 
     @property
-    def amount_in(self) -> int:
-        return self.hops[0].amount_in
-
-    @property
-    def amount_out(self) -> int:
-        return self.hops[-1].amount_out
-
-    @property
     def gross_profit(self) -> int:
         """Change of the base token before gas, base units."""
         return self.amount_out - self.amount_in
@@ -72,10 +83,6 @@ class Opportunity:
         return self.gross_profit - self.gas_cost - self.loan_fee
 
     @property
-    def pools(self) -> tuple[str, ...]:
-        return tuple(hop.pool for hop in self.hops)
-
-    @property
     def id(self) -> str:
         """Sixteen hex digits, the same for the same cycle, size and block."""
         text = "|".join((self.block.hash, self.base_token, str(self.amount_in), *self.pools))
@@ -83,7 +90,7 @@ class Opportunity:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(_Chain):
     """What opportunities before it in the same transaction have earned in one base token, sold for another.
     Its amounts are the router's, as an opportunity's are; `gas_estimate` in gas units."""
 
@@ -97,18 +104,6 @@ class Conversion:
     @property
     def token_out(self) -> str:
         return self.hops[-1].token_out
-
-    @property
-    def amount_in(self) -> int:
-        return self.hops[0].amount_in
-
-    @property
-    def amount_out(self) -> int:
-        return self.hops[-1].amount_out
-
-    @property
-    def pools(self) -> tuple[str, ...]:
-        return tuple(hop.pool for hop in self.hops)
 
 
 class RefusalReason(StrEnum):

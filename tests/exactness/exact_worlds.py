@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class Pool:
     rules: int = TICK_WORDS
 
 
-class World:
+class World(ABC):
     """Tokens, a factory and the driver that swaps; one per family, put back after every round."""
 
     kind = 0
@@ -44,17 +45,21 @@ class World:
             self.chain.call(token, "set(address,uint256)", self.driver, 2**255)
         self.build()
 
+    @abstractmethod
     def build(self) -> None:
-        raise NotImplementedError
+        """Deploy the factory, and what it needs."""
 
+    @abstractmethod
     def create(self, rng: random.Random, price: int) -> Pool:
-        raise NotImplementedError
+        """A new pool at the Q64.96 square-root price."""
 
     def prepare(self, rng: random.Random, pool: Pool) -> None:
         """Anything else that may vary from pool to pool."""
+        return
 
     def settle(self, rng: random.Random, pool: Pool) -> None:
         """Before a burst: time may pass, fees may change."""
+        return
 
     def mint(self, pool: Pool, lower: int, upper: int, liquidity: int) -> None:
         signature = "mint(address,int24,int24,uint128)"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from router_bench import E18, RouterBench
 
-from engine.app.session import Sender
+from engine.app.sender import Sender
 from engine.chain.keys import LocalSigner
 from engine.chain.logs import token_delta
 from engine.chain.rpc import RpcNode

@@ -17,7 +17,8 @@ from engine.app.demo.report import Tally
 from engine.app.deploy import FeedListing, deploy
 from engine.app.lifecycle import wait_cancelled
 from engine.app.records import open_records
-from engine.app.session import Key, Session, open_session
+from engine.app.sender import Key
+from engine.app.session import Session, open_session
 from engine.app.settings import Settings, build_settings
 from engine.app.world.demo_driver import run_blocks
 from engine.app.world.node import AnvilProcess

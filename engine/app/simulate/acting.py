@@ -8,8 +8,8 @@ from pathlib import Path
 
 from engine.app.conditions import ConditionsReader, Guard
 from engine.app.loading import load
+from engine.app.sender import Sender
 from engine.app.sending import plan_terms
-from engine.app.session import Sender
 from engine.app.settings import Settings
 from engine.chain.deployments import Deployment
 from engine.chain.logs import token_delta
