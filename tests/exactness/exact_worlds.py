@@ -29,25 +29,13 @@ class Pool:
 
 
 class World(ABC):
-    """Tokens, a factory and the driver that swaps; one per family, put back after every round."""
+    """Tokens, pools and the driver that swaps; one per family, put back after every round."""
 
+    chain: Chain
+    tokens: list[str]
+    driver: str
     kind = 0
     state_getter = "slot0()"
-
-    def __init__(self) -> None:
-        self.chain = Chain(STARTED)
-        self.tokens = self.chain.tokens(18, 18)
-        arguments = (*self.tokens, selector(self.state_getter), self.kind)
-        self.driver = self.chain.driver(
-            "ConcentratedDriver", ["address", "address", "bytes4", "uint256"], arguments
-        )
-        for token in self.tokens:
-            self.chain.call(token, "set(address,uint256)", self.driver, 2**255)
-        self.build()
-
-    @abstractmethod
-    def build(self) -> None:
-        """Deploy the factory, and what it needs."""
 
     @abstractmethod
     def create(self, rng: random.Random, price: int) -> Pool:
@@ -83,7 +71,26 @@ class World(ABC):
         return price, tick, self.chain.call(pool.address, "liquidity()", returns=("uint128",))
 
 
-class UniswapWorld(World):
+class FactoryWorld(World):
+    """A family whose pools a factory makes, each a contract of its own."""
+
+    def __init__(self) -> None:
+        self.chain = Chain(STARTED)
+        self.tokens = self.chain.tokens(18, 18)
+        arguments = (*self.tokens, selector(self.state_getter), self.kind)
+        self.driver = self.chain.driver(
+            "ConcentratedDriver", ["address", "address", "bytes4", "uint256"], arguments
+        )
+        for token in self.tokens:
+            self.chain.call(token, "set(address,uint256)", self.driver, 2**255)
+        self.build()
+
+    @abstractmethod
+    def build(self) -> None:
+        """Deploy the factory, and what it needs."""
+
+
+class UniswapWorld(FactoryWorld):
     def build(self) -> None:
         path = "artifacts/contracts/UniswapV3Factory.sol/UniswapV3Factory.json"
         self.factory = self.chain.deploy(npm_code("@uniswap/v3-core", path))
@@ -131,7 +138,7 @@ class PancakeWorld(UniswapWorld):
             self.chain.call(self.factory, "setFeeProtocol(address,uint32,uint32)", pool.address, *shares)
 
 
-class SlipstreamWorld(World):
+class SlipstreamWorld(FactoryWorld):
     def build(self) -> None:
         core = published("sphere-mezo-solidity-files@1.2.0") / "domains" / "aerodrome-slipstream"
         entries = ("contracts/core/CLFactory.sol", "contracts/core/CLPool.sol")
@@ -161,7 +168,7 @@ class SlipstreamWorld(World):
         pool.fees = fee, fee
 
 
-class AlgebraWorld(World):
+class AlgebraWorld(FactoryWorld):
     """Core 3.0.0, "V2": the first swap of a timestamp is charged a fee recomputed from the volatility."""
 
     kind = 1
