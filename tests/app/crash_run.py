@@ -10,7 +10,7 @@ from engine.amm.kernel_cache import use_kernel_cache
 
 use_kernel_cache()
 
-from engine.app import session  # noqa: E402
+from engine.app import sender  # noqa: E402
 from engine.app.cli import run_cli  # noqa: E402
 from engine.execution.submitter import Submitter  # noqa: E402
 
@@ -30,5 +30,5 @@ class DyingSubmitter(Submitter):
         super().__init__(*arguments, **options, at=at)  # type: ignore[arg-type]
 
 
-session.Submitter = DyingSubmitter  # type: ignore[misc]
+sender.Submitter = DyingSubmitter  # type: ignore[misc]
 sys.exit(run_cli(sys.argv[3:]))
