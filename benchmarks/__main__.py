@@ -31,6 +31,10 @@ def run(names: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Exit code 2 for an unknown benchmark."""
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        print(f"The benchmarks: {', '.join(NAMES)}.")
+        return 0
     if arguments == ["--tables"]:
         write_document()
         return 0
