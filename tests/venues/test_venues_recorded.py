@@ -1,5 +1,6 @@
 """Curve's newer pools and wstETH, whose bytecode is in no registry: the router against a stand-in that takes
-its input as they do and pays what they were recorded to pay, first and last in a cycle."""
+its input as they do and pays what they were recorded to pay, first and last in a cycle. Those of them that a
+stored block has the code of are in `test_venues_mainnet.py` too."""
 
 from __future__ import annotations
 

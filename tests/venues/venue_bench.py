@@ -91,9 +91,13 @@ class Bench:
                 if hop.token_out == token
             )
             assert 0 <= after[token] - before[token] <= dust, token
+        self.require_nothing_allowed(opportunities)
+
+    def require_nothing_allowed(self, opportunities: list[Opportunity]) -> None:
+        """No token may be taken from the router by any contract that took part, or that it knows."""
         spenders = {hop.pool for each in opportunities for hop in each.hops if len(hop.pool) == 42}
-        spenders |= set(astuple(self.market.pinned)) | self.lenders
-        for token in tokens - {ZERO_ADDRESS}:
+        spenders |= {each for each in astuple(self.market.pinned) if each} | self.lenders
+        for token in self.everything() - {ZERO_ADDRESS}:
             for spender in spenders:
                 arguments = self.market.router, spender
                 (left,) = self.node.read(token, ["uint256"], "allowance(address,address)", *arguments)
