@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -14,9 +13,11 @@ from ape import networks
 from ape.api import AccountAPI
 from ape.contracts import ContractInstance
 
+from engine.chain.access import ROLES
 from engine.domain.errors import DeploymentError
+from scripts._announced import Announcement
 from scripts._registries import RegistryCall
-from scripts._send import encode, now, send
+from scripts._send import clock, encode, now, send
 
 
 class Standing(Enum):
@@ -81,14 +82,32 @@ class Authority:
             self._send([encode(self.manager.schedule, call.target, call.data, 0) for call in fresh])
             self._say("announced", fresh)
         for call in those(Standing.WAITING):
-            click.echo(f"waiting: {call}; possible from {_clock(standing[id(call)][1])}")
+            click.echo(f"waiting: {call}; possible from {clock(standing[id(call)][1])}")
         progress.pending = [*fresh, *those(Standing.WAITING)]
         for call in progress.forbidden:
             click.echo(f"needs another role: {call}", err=True)
         if fresh and self.account is not None:
             latest = max(self._announced_for(call) for call in fresh)
-            click.echo(f"run the same command again from {_clock(latest)} on to do it")
+            click.echo(f"run the same command again from {clock(latest)} on to do it")
         return progress
+
+    def may_call_off(self, one: Announcement) -> bool:
+        """Whether the caller announced it, administers, or guards those whose function it is."""
+        role = self.manager.getTargetFunctionRole(one.target, one.data[:4])
+        may = (ROLES["admin"], self.manager.getRoleGuardian(role))
+        return one.caller == self.caller or any(self.manager.hasRole(each, self.caller)[0] for each in may)
+
+    def call_off(self, announced: Sequence[Announcement]) -> None:
+        """Cancel announced calls, in one transaction. Raises DeploymentError when the caller may not."""
+        if barred := [one for one in announced if not self.may_call_off(one)]:
+            raise DeploymentError(
+                f"{self.caller} may not call off {barred[0]}: the administrator may, who announced it, and"
+                " the guardian what is the curator's or the upgrader's"
+            )
+        if not announced:
+            raise DeploymentError(f"{self.caller} may call off nothing of what is announced")
+        self._send([encode(self.manager.cancel, one.caller, one.target, one.data) for one in announced])
+        self._say("called off", announced)
 
     def _standing(self, call: RegistryCall) -> tuple[Standing, int]:
         immediate, delay = self.manager.canCall(self.caller, call.target, call.data[:4])
@@ -120,11 +139,7 @@ class Authority:
         }
         click.echo(json.dumps(transaction))
 
-    def _say(self, what: str, calls: Sequence[RegistryCall]) -> None:
+    def _say(self, what: str, calls: Sequence[RegistryCall | Announcement]) -> None:
         what = what if self.account is not None else "to be sent by the multisig"
         for call in calls:
             click.echo(f"{what}: {call}", err=self.account is None)
-
-
-def _clock(timestamp: int) -> str:
-    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ def code_at(address: str) -> bytes:
 def now() -> int:
     """The time of the latest block, unix seconds."""
     return int(networks.provider.get_block("latest").timestamp)
+
+
+def clock(timestamp: int) -> str:
+    """Unix seconds for people."""
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def create2_address(salt: str, creation_code: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,63 @@ def test_a_multisig_is_told_what_to_send(governed: Governed) -> None:
     registry = governed.contract("DexRegistry")
     assert registry.functions.stopped().call()
     governed.twice("resume", "--account", ADMIN)
+
+
+def announced_in(listed: str, what: str) -> str:
+    """The one operation of the list whose line has `what`."""
+    lines = [line for line in listed.splitlines() if re.match(r"0x[0-9a-f]{64}: ", line)]
+    (line,) = [line for line in lines if what in line]
+    return line.split(":")[0]
+
+
+def test_what_is_announced_can_be_called_off(governed: Governed) -> None:
+    """By who announced it, by the guardian where it is the curator's or the upgrader's, by nobody else."""
+    assert "nothing is announced" in governed.run("cancel").out
+    vault, before = governed.web3.eth.accounts[9], governed.manifest("ArbitrageRouter")
+    rotation = "rotate_router", "--vault", vault, "--account", UPGRADER
+    table = governed.table(venue={"name": "unwanted"})
+    governed.run("configure", *table, "--account", CURATOR)
+    governed.run(*rotation)
+    named = governed.manifest("ArbitrageRouter")["next"]["address"]
+    listed = governed.run("cancel").out
+    router = announced_in(listed, f"setRouter({Web3.to_checksum_address(named)})")
+    venue = announced_in(listed, "addVenue((")
+    for account in (CURATOR, STRANGER):
+        assert "may not call off" in governed.run("cancel", router, "--account", account, code=2).err
+    assert "may call off nothing" in governed.run("cancel", "--all", "--account", STRANGER, code=2).err
+    assert "no operation" in governed.run("cancel", "0xdead", code=2).err
+    assert governed.manifest("ArbitrageRouter")["next"]["address"] == named
+    assert "called off: DexRegistry.setRouter(" in governed.run("cancel", router, "--account", GUARDIAN).out
+    assert governed.manifest("ArbitrageRouter") == before
+    assert announced_in(governed.run("cancel").out, "0x") == venue
+    assert "called off: " in governed.run("cancel", venue[:10], "--account", CURATOR).out
+    assert "nothing is announced" in governed.run("cancel", "--all", "--account", GUARDIAN).out
+    # Waiting does not bring it back: the same command has to announce it anew.
+    governed.pass_time(DELAY_S + 1)
+    assert "announced: ~ router" in governed.run(*rotation).out
+    assert governed.contract("DexRegistry").functions.router().call().lower() == before["address"]
+    governed.run("cancel", "--all", "--account", UPGRADER)
+
+
+def test_an_upgrade_is_called_off_and_not_what_the_administrator_does(governed: Governed) -> None:
+    before = governed.manifest("DexRegistry")
+    governed.run("pause", "--account", GUARDIAN)
+    governed.run("resume", "--account", ADMIN)
+    upgrade = "upgrade", "DexRegistry", "--build", "DexRegistryNext", "--account", UPGRADER
+    governed.run(*upgrade)
+    assert "next" in governed.manifest("DexRegistry")
+    multisig = governed.web3.eth.accounts[4]
+    line = governed.run("cancel", "--all", "--multisig", multisig).out.splitlines()[-1]
+    assert json.loads(line)["from"] == multisig
+    said = governed.run("cancel", "--all", "--account", GUARDIAN).out
+    assert "called off: DexRegistry.upgradeToAndCall(" in said
+    assert governed.manifest("DexRegistry") == before
+    listed = governed.run("cancel").out
+    resume = announced_in(listed, "0x")
+    assert "DexRegistry.resume()" in listed
+    assert "may not call off" in governed.run("cancel", resume, "--account", GUARDIAN, code=2).err
+    governed.run("cancel", resume, "--account", ADMIN)
+    assert "done: + emergency stop off" in governed.twice("resume", "--account", ADMIN)
 
 
 def test_the_operator_is_rotated(governed: Governed) -> None:
