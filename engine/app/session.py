@@ -23,19 +23,18 @@ from engine.app.tripwire import Tripwire
 from engine.chain.deployments import (
     DEX_REGISTRY,
     PRICE_FEED_REGISTRY,
+    ROUTER,
     Deployment,
-    check,
     read_manifests,
 )
 from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.implementations import ImplementationWatch
 from engine.chain.registry import read_registry
-from engine.chain.routers import RouterWatch, read_router
+from engine.chain.routers import RouterWatch, current_deployment
 from engine.chain.source import LiveBlockSource
 from engine.chain.wire import header
 from engine.domain.errors import (
     ConfigError,
-    DeploymentError,
     GapTooWide,
     NodeError,
     ReorgTooDeep,
@@ -96,12 +95,6 @@ class Session:
         """Read the registry and every pool at the node's head, and build the line on that picture."""
         head = await self._head()
         registry = await read_registry(self.node, self.deployment.dex_registry, head.hash)
-        # A running engine follows another router, or waits for it to be recorded, block by block.
-        if self.pipeline is None and registry.router != self.deployment.router:
-            raise DeploymentError(
-                f"the DexRegistry names {registry.router} as router but the manifest records "
-                f"{self.deployment.router}: use the current deployment"
-            )
         self.feed.venues = registry.venues
         self.market = await self.feed.read_all(head)
         self._build(head)
@@ -209,7 +202,7 @@ class Session:
             finance=planner.finance,
         )
         if self.recorder is not None:
-            line = self.recorder.wrap(line, router.address, router.pinned, bases, lambda: self.lenders)
+            line = self.recorder.wrap(line, lambda: self.routers.current, bases, lambda: self.lenders)
         self.pipeline = Pipeline(line)
         self.source = LiveBlockSource(self.node, head, observer=self.observe)
 
@@ -219,6 +212,7 @@ class Session:
         router = self.routers.current
         assert self.planner is not None
         self.planner.turn_to(router.address, router.pinned)
+        self.tokens.turn_to(router.address)
         if self.lenders.pinned != router.pinned:
             await self.lenders.open(router.pinned)
             await self.lenders.refresh(block)
@@ -231,7 +225,11 @@ class Session:
         return wanted & self.market.token_row.keys()
 
     async def _head(self) -> BlockRef:
-        return header(await self.node.request("eth_getBlockByNumber", ["latest", False])).ref
+        return await _head(self.node)
+
+
+async def _head(node: EndpointSet) -> BlockRef:
+    return header(await node.request("eth_getBlockByNumber", ["latest", False])).ref
 
 
 @asynccontextmanager
@@ -268,8 +266,10 @@ async def open_session(
                 f"{chain.chain_id}: use a node of that chain or correct the setting"
             )
         directory = settings.deployments.directory
-        deployment = await check(node, read_manifests(directory, chain_id))
-        router = await read_router(node, deployment.router)
+        manifests = read_manifests(directory, chain_id)
+        deployment, router = await current_deployment(node, manifests, await _head(node))
+        if (recorded := manifests[ROUTER].address) != router.address:
+            observe("router_changed", {"from": recorded, "to": router.address})
         lenders = LenderBook(node, settings.execution.lenders, router.pinned, settings.market.base_tokens)
         await lenders.open()
         activity, gas = ActivityLog(), gas_learner(settings.gas)

@@ -60,6 +60,10 @@ class TokenWatch:
         self._running = asyncio.create_task(self._all(head))
         await asyncio.wait({self._running}, timeout=within_s)
 
+    def turn_to(self, router: str) -> None:
+        """Try tokens as `router` would from now on; verdicts stay until they end."""
+        self._judge.turn_to(router)
+
     async def close(self) -> None:
         """Stop what runs."""
         if self._running is not None:

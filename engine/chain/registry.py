@@ -87,6 +87,12 @@ async def read_registry(node: Node, registry: str, block_hash: str) -> RegistryS
     )
 
 
+async def named_router(node: Node, registry: str, block_hash: str) -> str:
+    """The router that the registry names at one block. Raises as `read_registry` does."""
+    _, router, _ = await _read_status(node, registry, block_hash)
+    return router
+
+
 async def _read_status(node: Node, registry: str, block_hash: str) -> tuple[bool, str, int]:
     try:
         answer = await node.request(*call(registry, _STATUS.data(), block_hash))

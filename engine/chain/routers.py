@@ -3,15 +3,16 @@ flight through the old one, and with a router that nobody recorded nothing is tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from eth_utils import keccak
 
 from engine.chain.calls import View, at_block, read_view
-from engine.chain.deployments import ROUTER, Manifest, read_manifests
+from engine.chain.deployments import ROUTER, Deployment, Manifest, check, read_manifests
+from engine.chain.registry import named_router
 from engine.chain.wire import octets
 from engine.domain.errors import DeploymentError, NodeError, NodeUnreachable
 from engine.domain.execution import Pinned
@@ -60,6 +61,52 @@ async def router_operator(node: Node, router: str, block: Any = "latest") -> str
     return str(operator).lower()
 
 
+async def trusted_router(node: Node, manifest: Manifest, named: str, block: BlockRef) -> Router:
+    """The router that the DexRegistry names at `block`: `manifest` must record it, as current or as
+    announced, and the chain hold its recorded code.
+
+    Raises DeploymentError that says what to do where that is not so, NodeError when the node fails.
+    """
+    if named == ZERO_ADDRESS:
+        raise DeploymentError(
+            "the DexRegistry names no router: somebody cleared it, `ape run rotate_router` names one again"
+        )
+    wanted = trusted_routers(manifest).get(named)
+    if wanted is None:
+        raise DeploymentError(_unknown(manifest, named))
+    code = octets(await node.request("eth_getCode", [named, at_block(block.hash)]), "code")
+    held = "0x" + keccak(code).hex()
+    if held != wanted:
+        raise DeploymentError(f"the router {named} has code hash {held} and not the recorded {wanted}")
+    return await read_router(node, named, at_block(block.hash))
+
+
+async def current_deployment(
+    node: Node, manifests: Mapping[str, Manifest], block: BlockRef
+) -> tuple[Deployment, Router]:
+    """The deployment as `check` finds it, with the router that the registry names at `block`. That may be the
+    announced one: who names it (a multisig) need not be who records it. Raises as `check` and
+    `trusted_router` do."""
+    deployment = await check(node, manifests)
+    named = await named_router(node, deployment.dex_registry, block.hash)
+    router = await trusted_router(node, manifests[ROUTER], named, block)
+    return replace(deployment, router=router.address), router
+
+
+def _unknown(manifest: Manifest, named: str) -> str:
+    earlier = manifest.raw.get("history")
+    replaced = [one.get("address") for one in earlier or () if isinstance(one, dict)]
+    if named in replaced:
+        return (
+            f"the DexRegistry names the router {named}, which {manifest.path} records as replaced by"
+            f" {manifest.address}: name that again with `ape run rotate_router`"
+        )
+    return (
+        f"the DexRegistry names the router {named}, which no manifest names: bring {manifest.path},"
+        f" which records {manifest.address}, up to date"
+    )
+
+
 @dataclass(slots=True)
 class RouterWatch:
     """Compares the router that the DexRegistry names with the one in use, at every block.
@@ -98,17 +145,9 @@ class RouterWatch:
 
     async def _examine(self, named: str, block: BlockRef) -> Router | str:
         """The named router, or why it must not be used."""
-        if named == ZERO_ADDRESS:
-            return "the DexRegistry names no router: somebody cleared it"
         try:
-            wanted = trusted_routers(read_manifests(self.directory, self.chain_id)[ROUTER]).get(named)
-            if wanted is None:
-                return f"the DexRegistry names the router {named}, which no manifest names"
-            code = octets(await self.node.request("eth_getCode", [named, at_block(block.hash)]), "code")
-            held = "0x" + keccak(code).hex()
-            if held != wanted:
-                return f"the router {named} has code hash {held} and not the recorded {wanted}"
-            router = await read_router(self.node, named, at_block(block.hash))
+            manifest = read_manifests(self.directory, self.chain_id)[ROUTER]
+            router = await trusted_router(self.node, manifest, named, block)
         except DeploymentError as error:
             return str(error)
         if router.operator != self.current.operator:

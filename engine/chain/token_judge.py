@@ -79,6 +79,10 @@ class TokenJudge:
         self._prober = prober
         self._terms = terms
 
+    def turn_to(self, router: str) -> None:
+        """Try tokens at another router's address from now on."""
+        self._prober.turn_to(router)
+
     async def judge(
         self, token: str, code: TokenCode, pools: Collection[PoolRecord], block: BlockRef
     ) -> TokenVerdict:

@@ -179,6 +179,10 @@ class TokenProber:
         self._code = probe_code()
         self._dialect = _Dialect()
 
+    def turn_to(self, router: str) -> None:
+        """Run at another router's address from now on."""
+        self._router = router
+
     async def probe(
         self,
         token: str,
@@ -194,9 +198,11 @@ class TokenProber:
         """
         job = (token, source.holder, source.kind, source.second, STRANGER, sink, amount, ROUNDS)
         data = "0x" + (_PROBE + encode([_JOB], [job])).hex()
-        overlaid = {self._router, STRANGER} | ({source.holder} if source.kind == OVERLAID else set())
+        # Another may be turned to while the node answers.
+        router = self._router
+        overlaid = {router, STRANGER} | ({source.holder} if source.kind == OVERLAID else set())
         while True:
-            calls = [self._call(data, overlaid, case, block) for case in cases]
+            calls = [self._call(router, data, overlaid, case, block) for case in cases]
             answers = await self._node.batch(calls)
             probed = [_read(case, answer) for case, answer in zip(cases, answers, strict=True)]
             if all(one.seen for one in probed) or not self._dialect.others:
@@ -204,9 +210,9 @@ class TokenProber:
             self._dialect.names = self._dialect.others.pop(0)
 
     def _call(
-        self, data: str, overlaid: set[str], case: Circumstances, block: BlockRef
+        self, router: str, data: str, overlaid: set[str], case: Circumstances, block: BlockRef
     ) -> tuple[str, list[Any]]:
-        transaction = {"from": case.origin, "to": self._router, "data": data, "gas": hex(case.gas)}
+        transaction = {"from": case.origin, "to": router, "data": data, "gas": hex(case.gas)}
         if case.gas_price_wei:
             transaction["gasPrice"] = hex(case.gas_price_wei)
         state: dict[str, dict[str, str]] = {address: {"code": self._code} for address in overlaid}

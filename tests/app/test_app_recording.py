@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+import re
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from app_process import roundtrip
-from living_world import OPERATOR_KEY, PASSPHRASE, LivingWorld
+from eth_utils import keccak
+from living_world import OPERATOR_KEY, PASSPHRASE, UPGRADER, LivingWorld
 
 from engine.app.recording.codec import plain, rich
+from engine.app.toolchain import forge_artifact
+from engine.app.world.outbox import calldata
 
 BLOCKS = 5
 Cli = Callable[..., Any]
@@ -56,6 +61,67 @@ def test_two_replays_decide_the_same_and_as_it_was_recorded(
     assert kinds.count("finished") == BLOCKS
     assert kinds.count("simulated") > 0
     assert "the same" in cli("replay", "--recording", path, "--check").out
+
+
+@pytest.fixture
+def rotated(shared_world: LivingWorld) -> Iterator[Callable[[], str]]:
+    """Names another router that the manifest announces, and at the end the recorded one again."""
+    living, registry = shared_world, shared_world.contract("DexRegistry")
+    manifest = living.deployments / "31337" / "ArbitrageRouter.json"
+    before = manifest.read_text()
+    record = json.loads(before)
+    creation = record["constructor_encoded"][2:].replace(record["constructor_args"][1][2:], "5e" * 20)
+    data = forge_artifact("ArbitrageRouter").bytecode.hex() + creation
+    new = living.send(UPGRADER, None, "0x" + data)["contractAddress"].lower()
+    code = bytes.fromhex(living.rpc("eth_getCode", new, "latest")[2:])
+    announced = {"address": new, "code_hash": "0x" + keccak(code).hex()}
+    manifest.write_text(json.dumps({**record, "next": announced}))
+
+    def name(router: str) -> str:
+        living.announce_and_send(UPGRADER, registry, "0x" + calldata("setRouter(address)", router).hex())
+        return router
+
+    yield lambda: name(new)
+    manifest.write_text(before)
+    name(record["address"])
+
+
+def test_a_rotation_is_recorded_replayed_and_started_from(
+    shared_world: LivingWorld, rotated: Callable[[], str], tmp_path: Path, cli: Cli
+) -> None:
+    living, old, path = shared_world, shared_world.contract("ArbitrageRouter"), tmp_path / "rotation.gz"
+    config, said = living.write_config(tmp_path), tmp_path / "decisions"
+    with roundtrip("record", "--config", config, "--output", path, "--json") as process:
+        process.wait_for_log("started")
+
+        def simulated() -> None:
+            """Blocks until a plan was simulated again."""
+            first = living.head() + 1
+            for _ in range(40):
+                process.finished(living.step())
+                if any(event["block"] >= first for event in process.events("plan_simulated")):
+                    return
+            raise AssertionError("nothing is found")
+
+        simulated()
+        new = rotated()
+        simulated()
+        assert [(e["from"], e["to"]) for e in process.events("router_changed")] == [(old, new)]
+        process.stop_with(signal.SIGINT)
+    ended = cli("replay", "--recording", path, "--check", "--decisions", said, "--json")
+    assert (ended.code, json.loads(ended.out)["as_recorded"]) == (0, True), ended.out + ended.err
+    assert list(dict.fromkeys(re.findall(r'"router": ?"(0x\w+)"', said.read_text()))) == [old, new]
+    with living.quiet_blocks():
+        again = cli("run", "--config", config, "--blocks", 1)
+    assert again.code == 0, again.err
+    assert new in cli("doctor", "--config", config).out
+    manifest = living.deployments / "31337" / "ArbitrageRouter.json"
+    record = json.loads(manifest.read_text())
+    del record["next"]
+    manifest.write_text(json.dumps(record))
+    refused = cli("run", "--config", config, "--blocks", 1)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert f"names the router {new}, which no manifest names: bring {manifest}" in refused.err
 
 
 def changed(path: Path, to: Path, change: Any) -> Path:

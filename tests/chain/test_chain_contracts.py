@@ -65,6 +65,13 @@ class Contracts:
         data = "0x" + (keccak(text=f"addVenue({VENUE})")[:4] + body).hex()
         self.dex._transact({"from": self.dex.owner, "to": self.dex_registry, "data": data})
 
+    def name_router(self, router: str) -> None:
+        """Make the registry name it."""
+        body = keccak(text="setRouter(address)")[:4] + encode(["address"], [router])
+        if int(router, 16) == 0:
+            body = keccak(text="clearRouter()")[:4]
+        self.dex._transact({"from": self.dex.owner, "to": self.dex_registry, "data": "0x" + body.hex()})
+
     def write_manifests(self, directory: Path) -> Path:
         folder = directory / "31337"
         folder.mkdir(parents=True, exist_ok=True)

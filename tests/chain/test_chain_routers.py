@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from local_node import LocalNode
 from test_chain_contracts import Contracts
 
-from engine.chain.routers import RouterWatch, read_router, router_operator
+from engine.chain.deployments import Deployment, read_manifests
+from engine.chain.routers import Router, RouterWatch, current_deployment, read_router, router_operator
 from engine.chain.rpc import RpcNode
 from engine.domain.errors import DeploymentError
 from engine.domain.market import ZERO_ADDRESS
@@ -98,6 +100,35 @@ async def test_no_other_router_is_used(rotation: Rotation) -> None:
         assert "ArbitrageRouter.json is missing" in str(await watch.distrusted(unrecorded, block))
         assert watch.current == before
     assert {what for what, _ in rotation.seen} == {"router_distrusted"}
+
+
+async def test_what_a_start_finds_is_used_or_refused_in_a_sentence(rotation: Rotation) -> None:
+    """The registry is the one that says; the manifest has to know what it names."""
+    contracts, recorded = rotation.contracts, rotation.contracts.router.lower()
+    path = rotation.folder / "31337" / "ArbitrageRouter.json"
+    foreign = rotation.deploy("0x" + "97" * 20, operator=STRANGER)
+    async with RpcNode(contracts.node.http) as node:
+
+        async def start(named: str) -> tuple[Deployment, Router]:
+            contracts.name_router(named)
+            return await current_deployment(node, read_manifests(rotation.folder, 31337), contracts.block)
+
+        for named, said in (
+            (foreign, f"which no manifest names: bring {path}, which records {recorded}, up to date"),
+            (ZERO_ADDRESS, "names no router: somebody cleared it, `ape run rotate_router` names one again"),
+        ):
+            with pytest.raises(DeploymentError, match=re.escape(said)):
+                await start(named)
+        deployment, router = await start(recorded)
+        assert (deployment.router, router.address) == (recorded, recorded)
+        # With its own operator: the key of whoever starts must fit it.
+        rotation.announce(foreign)
+        deployment, router = await start(foreign)
+        assert (deployment.router, router.address, router.operator) == (foreign, foreign, STRANGER)
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "next": None, "history": [{"address": foreign}]}))
+        with pytest.raises(DeploymentError, match=f"{path} records as replaced by {recorded}: name that"):
+            await start(foreign)
 
 
 async def test_what_is_no_router_does_not_name_its_operator(rotation: Rotation) -> None:

@@ -21,11 +21,11 @@ from engine.app.kernels import warm_kernels
 from engine.app.output import err, print_json, say
 from engine.app.settings import Settings, load_settings
 from engine.app.toolchain import foundry_tool, project_root
-from engine.chain.deployments import check, read_manifests
+from engine.chain.deployments import ROUTER, read_manifests
 from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.keys import keystore_address
 from engine.chain.registry import read_registry
-from engine.chain.routers import router_operator
+from engine.chain.routers import current_deployment
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
 from engine.domain.errors import ConfigError, DeploymentError, RoundtripError
@@ -160,15 +160,15 @@ async def _head(node: RpcNode) -> str:
 
 async def _contracts(node: EndpointSet, settings: Settings) -> str:
     manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
-    deployment = await check(node, manifests)
     head = header(await node.request("eth_getBlockByNumber", ["latest", False])).ref
+    deployment, router = await current_deployment(node, manifests, head)
     registry = await read_registry(node, deployment.dex_registry, head.hash)
-    if registry.router != deployment.router:
-        raise ConfigError(f"the DexRegistry names {registry.router} as router, not {deployment.router}")
     if registry.stopped:
         raise ConfigError("the DexRegistry's emergency stop is on: nothing will be traded")
     enabled = [venue.name for venue in registry.venues if venue.enabled]
-    return f"as recorded; router {deployment.router}; venues {', '.join(enabled) or 'none'}"
+    announced = manifests[ROUTER].address != router.address
+    recorded = "as recorded but for the router, announced and now current" if announced else "as recorded"
+    return f"{recorded}; router {router.address}; venues {', '.join(enabled) or 'none'}"
 
 
 async def _roles(node: EndpointSet, settings: Settings) -> str:
@@ -190,8 +190,9 @@ async def _key(node: EndpointSet, settings: Settings) -> str:
     assert settings.keys.keystore is not None
     address = keystore_address(settings.keys.keystore)
     manifests = read_manifests(settings.deployments.directory, settings.chain.chain_id)
-    deployment = await check(node, manifests)
-    operator = await router_operator(node, deployment.router)
+    head = header(await node.request("eth_getBlockByNumber", ["latest", False])).ref
+    _, router = await current_deployment(node, manifests, head)
+    operator = router.operator
     if address != operator:
         raise ConfigError(f"the keystore is of {address}, but the router obeys {operator}")
     balance = int(await node.request("eth_getBalance", [address, "latest"]), 16)

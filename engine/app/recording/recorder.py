@@ -18,9 +18,10 @@ from typing import Any, TextIO
 from engine.app.recording.codec import plain
 from engine.app.recording.decisions import Decisions
 from engine.app.settings import Settings
+from engine.chain.routers import Router
 from engine.domain.errors import NodeError, UsageError
 from engine.domain.events import Fact
-from engine.domain.execution import Pinned, Plan, SimulatedPlan
+from engine.domain.execution import Plan, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.opportunity import Refused
 from engine.domain.pool_state import BlockReading, Bootstrap
@@ -75,8 +76,7 @@ class Recorder:
     def wrap(
         self,
         line: Line,
-        router: str,
-        pinned: Pinned,
+        router: Callable[[], Router],
         bases: Sequence[str],
         lenders: Callable[[], Sequence[Lender]],
     ) -> Line:
@@ -89,8 +89,7 @@ class Recorder:
         self._write(
             "start",
             {
-                "router": router,
-                "pinned": list(astuple(pinned)),
+                **_router(router()),
                 "bases": list(bases),
                 "reading": plain(
                     Bootstrap(
@@ -102,9 +101,15 @@ class Recorder:
             },
         )
         self._verdicts = None
+        turned_to = router()
 
         async def conditions(block: BlockRef) -> Conditions:
+            nonlocal turned_to
             said = await self._noted("conditions", line.conditions(block))
+            # The conditions are where another router is noticed.
+            if router() != turned_to:
+                turned_to = router()
+                self._record["turned_to"] = _router(turned_to)
             self._record["conditions"] = self._conditions(said)
             self._record["lenders"] = plain(list(lenders()))
             return said
@@ -174,6 +179,10 @@ class Recorder:
 
     def _write(self, kind: str, document: dict[str, Any]) -> None:
         self._file.write(json.dumps({"is": kind, **document}, separators=(",", ":")) + "\n")
+
+
+def _router(router: Router) -> dict[str, Any]:
+    return {"router": router.address, "pinned": list(astuple(router.pinned))}
 
 
 def _view(view: RiskView) -> dict[str, Any]:

@@ -109,6 +109,7 @@ class _Stage:
 
         pinned = Pinned(*start["pinned"])
         planner = Planner(start["router"], plan_terms(settings), lambda: 0, pinned, self._lenders)
+        self._planner = planner
         on_landing = planner if settings.bid.payment == "landing" else None
         bidder = make_bidder(settings)
         self._pipeline = Pipeline(
@@ -161,6 +162,8 @@ class _Stage:
     async def _conditions(self, block: BlockRef) -> Conditions:
         self._unless_failed("conditions")
         said = self._record["conditions"]
+        if (turned_to := self._record.get("turned_to")) is not None:
+            self._planner.turn_to(turned_to["router"], Pinned(*turned_to["pinned"]))
         if said["verdicts"] is not None:
             self._verdicts = rich(said["verdicts"])
         self._lenders.known = rich(self._record["lenders"])
