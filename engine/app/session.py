@@ -42,9 +42,11 @@ from engine.domain.errors import (
 )
 from engine.domain.events import Fact
 from engine.domain.market import BlockRef
+from engine.domain.ports import Node
 from engine.domain.token_safety import TokenVerdict
 from engine.execution.bids import Bidder
 from engine.execution.planner import Planner
+from engine.execution.second_opinion import Endpoint, SecondOpinion, Simulate
 from engine.execution.simulator import Simulator
 from engine.market.divergence import VenueTrust
 from engine.market.market import Market
@@ -190,7 +192,7 @@ class Session:
             tripwire=self.tripwire,
             assess=RiskChain(settings.risk).assess,
             plan=planner.plan,
-            simulate=Simulator(self.node, self.operator).simulate,
+            simulate=self._simulation(),
             execute=self.sender,
             publish=self.publish,
             activity=self.activity.at,
@@ -205,6 +207,19 @@ class Session:
             line = self.recorder.wrap(line, lambda: self.routers.current, bases, lambda: self.lenders)
         self.pipeline = Pipeline(line)
         self.source = LiveBlockSource(self.node, head, observer=self.observe)
+
+    def _simulation(self) -> Simulate:
+        """By the healthiest endpoint, large trades by all of them."""
+
+        def simulator(node: Node) -> Simulator:
+            return Simulator(node, self.operator, self.settings.chain.block_interval_s)
+
+        known = [(member, simulator(member.node).simulate) for member in self.node.members]
+        return SecondOpinion(
+            simulator(self.node).simulate,
+            lambda: [Endpoint(member.name, each) for member, each in known if member.refused is None],
+            self.settings.risk,
+        ).simulate
 
     async def _rotated(self, named: str, block: BlockRef) -> str | None:
         """Why nothing must be sent while the registry names `named`; plans go to the router in use."""

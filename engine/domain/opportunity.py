@@ -140,6 +140,7 @@ class RefusalReason(StrEnum):
     SIMULATION_REVERTED = "simulation_reverted"
     SIMULATION_MISMATCH = "simulation_mismatch"
     BLOCK_REPLACED = "block_replaced"
+    SECOND_NODE = "second_node"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ class RiskLimits(BaseModel):
     - `allowed_hooks`: Uniswap V4 hook contracts that may be in a cycle; others are refused, no hook is fine.
     - `max_gas_price_wei`: ceiling of next base fee plus priority fee.
     - `gas_reserve_wei`: what must remain with the operator after paying for the worst case.
+    - `second_node_amount` of a transaction's amounts in, `second_node_profit` of its expected profit, by base
+      token: from there on a second endpoint must simulate the very transaction with the same result, within
+      `second_node_wait_s`; a token that is not named needs none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,3 +76,6 @@ class RiskLimits(BaseModel):
     allowed_hooks: tuple[TokenAddress, ...] = ()
     max_gas_price_wei: int = Field(default=500_000_000_000, gt=0)
     gas_reserve_wei: Amount = 0
+    second_node_amount: dict[TokenAddress, Amount] = Field(default_factory=dict)
+    second_node_profit: dict[TokenAddress, Amount] = Field(default_factory=dict)
+    second_node_wait_s: float = Field(default=1.0, gt=0)

@@ -64,7 +64,7 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
     limits = {"max_depth_bps", "max_volume_per_hour", "max_venue_trades_per_hour", "max_loss_wei_per_hour"}
     optional = {
         "market": {"pools_file"},
-        "risk": {"trade_caps", "min_net_profit", "pegs"} | limits,
+        "risk": {"trade_caps", "min_net_profit", "pegs", "second_node_amount", "second_node_profit"} | limits,
         "keys": {"keystore", "passphrase_file", "identity", "identity_passphrase_file"},
         "execution": {"private_rpc_url", "relays", "lenders"},
         "breakers": {"loss_wei"},

@@ -133,7 +133,7 @@ class Recorder:
         async def simulate(plan: Plan, block: BlockRef) -> SimulatedPlan | Refused:
             answer = await self._noted("simulate", line.simulate(plan, block))
             answers = self._record.setdefault("simulations", {})
-            answers[simulation_key(plan, block)] = _answer(answer)
+            answers[simulation_key(plan, block)] = _answer(plan, answer)
             return answer
 
         self._refreshed = []
@@ -213,12 +213,12 @@ def _costs(costs: GasCosts) -> dict[str, Any]:
     }
 
 
-def _answer(answer: SimulatedPlan | Refused) -> dict[str, Any]:
+def _answer(plan: Plan, answer: SimulatedPlan | Refused) -> dict[str, Any]:
     if isinstance(answer, Refused):
         return {"refused": plain(answer.results[-1])}
     return {
         "profit": answer.simulated_profit,
         "gas_used": answer.gas_used,
         "gas_limit": answer.plan.gas_limit,
-        "result": plain(answer.results[-1]),
+        "results": [plain(each) for each in answer.results[len(plan.approved.results) :]],
     }

@@ -216,7 +216,7 @@ class _Stage:
             block=block,
             simulated_profit=answer["profit"],
             gas_used=answer["gas_used"],
-            results=(*plan.approved.results, rich(answer["result"])),
+            results=(*plan.approved.results, *map(rich, answer["results"])),
         )
 
 
