@@ -11,6 +11,7 @@ from engine.app.lifecycle import wait_cancelled
 from engine.app.settings import AlertSettings
 from engine.bus.bus import Bus, Subscription
 from engine.domain.events import (
+    BooksCompared,
     ExecutionResolved,
     Fact,
     PoolDiverged,
@@ -20,7 +21,7 @@ from engine.domain.events import (
 )
 from engine.telemetry.alerts import Alerts, QuietHours, Severity, read_services, service_notifier
 
-_FACTS = (ExecutionResolved, PoolDiverged, TokenJudged, TradingStateChanged, VenueHalted)
+_FACTS = (BooksCompared, ExecutionResolved, PoolDiverged, TokenJudged, TradingStateChanged, VenueHalted)
 _QUEUE = 1_000
 _LAST_WORDS_S = 1.5
 

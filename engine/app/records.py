@@ -15,6 +15,8 @@ from engine.domain.events import (
     PlanSimulated,
     TokenJudged,
 )
+from engine.domain.execution import Execution
+from engine.ledger.audit import Audit, Booked, audit
 from engine.ledger.book import entries_of
 from engine.ledger.journal import FileJournal, read_executions
 from engine.ledger.reconcile import Reconciled, reconcile
@@ -29,7 +31,10 @@ LEDGER_NAME = "ledger.sqlite"
 class Records:
     """Writes facts to the ledger, off the line. `journal` is None in paper mode."""
 
-    def __init__(self, repository: Repository, writer: LedgerWriter, journal: FileJournal | None):
+    def __init__(
+        self, repository: Repository, writer: LedgerWriter, journal: FileJournal | None, chain_id: int
+    ):
+        self.chain_id = chain_id
         self.repository = repository
         self.writer = writer
         self.journal = journal
@@ -48,9 +53,23 @@ class Records:
             case ExecutionResolved():
                 self.writer.record_execution(fact.execution, entries_of(fact.execution))
 
+    def executions(self) -> list[Execution]:
+        """Every outcome in the journal, in order. Raises JournalCorrupt."""
+        return list(read_executions(self.journal.path)) if self.journal else []
+
+    def audit(self) -> Audit:
+        """Compare the ledger with the journal, changing neither. Raises SQLAlchemyError, JournalCorrupt."""
+        # The ledger first: what is booked meanwhile is in the journal already.
+        booked = self.repository.booked(self.chain_id)
+        return audit(self.executions(), {name: Booked(*values) for name, values in booked.items()})
+
+    def restore(self, execution: Execution) -> None:
+        """Book an execution that the ledger lacks; never waits."""
+        self.writer.record_execution(execution, entries_of(execution))
+
     def reconcile(self) -> Reconciled:
         """Bring the ledger level with the journal; call it after recovery."""
-        return reconcile(read_executions(self.journal.path) if self.journal else [], self.repository)
+        return reconcile(self.executions(), self.repository)
 
 
 @asynccontextmanager
@@ -76,6 +95,6 @@ async def open_records(
         run_id = repository.start_run(mode, chain_id, __version__)
         writer = LedgerWriter(repository, run_id, on_error=on_error)
         try:
-            yield Records(repository, writer, journal)
+            yield Records(repository, writer, journal, chain_id)
         finally:
             await writer.close()

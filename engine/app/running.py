@@ -21,6 +21,7 @@ from engine.app.kernels import warm_kernels
 from engine.app.lifecycle import wait_cancelled
 from engine.app.market_feed import Progress
 from engine.app.output import progress_bar
+from engine.app.reconciling import reconciling
 from engine.app.recording.recorder import Recorder
 from engine.app.records import Records, open_records
 from engine.app.sender import Key
@@ -33,6 +34,7 @@ from engine.domain.events import (
     BlockApplied,
     BlockFinished,
     BlockSkipped,
+    BooksCompared,
     ExecutionResolved,
     Fact,
     OpportunityApproved,
@@ -55,6 +57,7 @@ _FACTS = (
     BlockApplied,
     BlockFinished,
     BlockSkipped,
+    BooksCompared,
     ExecutionResolved,
     OpportunityApproved,
     OpportunityRefused,
@@ -202,6 +205,8 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
             board = health_board(session, records, run.mode.value, alerts)
             listeners.append(board.take)
             await stack.enter_async_context(reporting(board, settings, telemetry))
+            every_s = settings.storage.reconcile_every_s
+            await stack.enter_async_context(reconciling(session, records, every_s, telemetry.degraded))
             await _follow(run, session, records, telemetry)
 
 

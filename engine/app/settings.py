@@ -226,9 +226,11 @@ class KeySettings(Section):
 
 
 class StorageSettings(Section):
-    """Folder of the journal and the ledger."""
+    """Folder of the journal and the ledger, which are compared with each other and with the chain every
+    `reconcile_every_s` seconds; a disagreement halts."""
 
     directory: Path = Path(".roundtrip")
+    reconcile_every_s: float = Field(default=3_600.0, gt=0)
 
 
 class AlertSettings(Section):

@@ -157,6 +157,17 @@ class TradingStateChanged:
     causes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BooksCompared:
+    """Journal, chain and ledger were compared at a block: `level` executions are the same in all, `restored`
+    were lacking in the ledger and are written again, `differences` say what disagrees otherwise."""
+
+    block: BlockRef
+    level: int
+    restored: int
+    differences: tuple[str, ...]
+
+
 Fact = (
     BlockApplied
     | PoolQuarantined
@@ -174,4 +185,5 @@ Fact = (
     | BlockFinished
     | BlockSkipped
     | TradingStateChanged
+    | BooksCompared
 )

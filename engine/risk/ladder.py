@@ -15,6 +15,7 @@ from enum import StrEnum
 from engine.domain.events import (
     BlockFinished,
     BlockSkipped,
+    BooksCompared,
     ExecutionResolved,
     Fact,
     OpportunityRefused,
@@ -40,10 +41,11 @@ class Cause(StrEnum):
     REVERTS = "reverts"
     LOSSES = "losses"
     MISMATCH = "mismatch"
+    BOOKS = "books"
 
 
 # What only a person may take back: each is written down as a halt.
-LATCHED = frozenset({Cause.REVERTS, Cause.LOSSES, Cause.MISMATCH})
+LATCHED = frozenset({Cause.REVERTS, Cause.LOSSES, Cause.MISMATCH, Cause.BOOKS})
 _HALTS = LATCHED | {Cause.PERSON, Cause.CHAIN}
 _SIMULATION_FAILED = frozenset({RefusalReason.SIMULATION_REVERTED, RefusalReason.SIMULATION_MISMATCH})
 
@@ -138,6 +140,10 @@ class Ladder:
                 self._note_divergence(fact.block.number)
             case ExecutionResolved():
                 self._resolved(fact.execution)
+            case BooksCompared() if fact.differences:
+                more = len(fact.differences) - 1
+                what = fact.differences[0] + (f", and {more} more" if more else "")
+                self._latch(Cause.BOOKS, what, fact.block.number)
 
     def _finished(self) -> None:
         self._good_blocks += 1

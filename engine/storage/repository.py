@@ -97,6 +97,33 @@ class Repository:
         """What earlier runs found of tokens."""
         return TokenVerdicts(self._engine, chain_id).all()
 
+    def booked(self, chain_id: int) -> dict[str, tuple[str, int, int, int, tuple[Entry, ...]]]:
+        """By id: outcome, block, realised profit, gas paid in wei, and the entries in their order."""
+        entries: dict[str, list[Entry]] = {}
+        with Session(self._engine) as session:
+            rows = session.execute(
+                select(
+                    ExecutionRow.id,
+                    ExecutionRow.outcome,
+                    ExecutionRow.block_number,
+                    ExecutionRow.realised_profit,
+                    ExecutionRow.gas_paid_wei,
+                ).where(ExecutionRow.chain_id == chain_id)
+            ).all()
+            for row in session.scalars(select(EntryRow).order_by(EntryRow.execution_id, EntryRow.position)):
+                entry = Entry(row.execution_id, row.account, row.token, row.amount)
+                entries.setdefault(entry.execution_id, []).append(entry)
+        return {
+            row.id: (
+                row.outcome,
+                row.block_number,
+                row.realised_profit,
+                row.gas_paid_wei,
+                tuple(entries.get(row.id, ())),
+            )
+            for row in rows
+        }
+
     def execution_state(self, execution_id: str) -> tuple[str, int] | None:
         """(outcome, realised profit) recorded under an id, or None."""
         with Session(self._engine) as session:

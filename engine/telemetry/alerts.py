@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.domain.errors import ConfigError
 from engine.domain.events import (
+    BooksCompared,
     ExecutionResolved,
     Fact,
     PoolDiverged,
@@ -106,6 +107,13 @@ def alert_of(fact: Fact) -> Alert | None:
                 "a token is not traded",
                 f"{fact.verdict.token}: {fact.verdict.fault}, {fact.verdict.detail}",
             )
+        case BooksCompared() if fact.differences:
+            body = f"at block {fact.block.number}: " + "; ".join(fact.differences[:5])
+            key = f"books {fact.differences[0]}"
+            return Alert(Severity.CRITICAL, key, "journal, chain and ledger disagree", body)
+        case BooksCompared() if fact.restored:
+            body = f"at block {fact.block.number}: {fact.restored} executions, written again from the journal"
+            return Alert(Severity.WARNING, "books", "the ledger was incomplete", body)
         case ExecutionResolved() if fact.execution.intent.kind == "trade":
             return _of_execution(fact)
     return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.domain.events import BlockApplied, BlockFinished, Fact, TradingStateChanged
+from engine.domain.events import BlockApplied, BlockFinished, BooksCompared, Fact, TradingStateChanged
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import TradingState
 
@@ -42,6 +42,7 @@ class HealthBoard:
     _finished: int | None = None
     _finished_at: float | None = None
     _elapsed_ms: float | None = None
+    _books: dict[str, Any] | None = None
 
     def take(self, fact: Fact) -> None:
         """Hear one fact."""
@@ -53,6 +54,14 @@ class HealthBoard:
                 self._elapsed_ms = fact.elapsed_ms
             case TradingStateChanged():
                 self._state, self._causes = fact.state, fact.causes
+            case BooksCompared():
+                self._books = {
+                    "compared_at": round(self.clock(), 3),
+                    "block": fact.block.number,
+                    "level": fact.level,
+                    "restored": fact.restored,
+                    "differences": list(fact.differences),
+                }
 
     def document(self) -> dict[str, Any]:
         """The present picture, JSON-ready."""
@@ -73,6 +82,7 @@ class HealthBoard:
             "last_block_ms": None if self._elapsed_ms is None else round(self._elapsed_ms, 2),
             "applied_at": self._applied_at,
             "finished_at": self._finished_at,
+            "books": self._books,
             **{name: dict(part()) for name, part in self.parts.items()},
         }
 

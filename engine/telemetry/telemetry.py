@@ -10,6 +10,7 @@ from engine.domain.events import (
     BlockApplied,
     BlockFinished,
     BlockSkipped,
+    BooksCompared,
     ExecutionResolved,
     Fact,
     OpportunityApproved,
@@ -92,6 +93,8 @@ class Telemetry:
                 self.plan_dispatched(fact)
             case ExecutionResolved():
                 self.execution_resolved(fact)
+            case BooksCompared():
+                self.books_compared(fact)
 
     def latency_ms(self) -> dict[str, dict[str, float | None]]:
         """p50 and p99 of block-to-submit and of whole blocks, in milliseconds."""
@@ -292,6 +295,18 @@ class Telemetry:
             simulated_profit=amounts[1],
             realised_profit=amounts[2],
             mismatch=mismatch,
+        )
+
+    def books_compared(self, fact: BooksCompared) -> None:
+        self.counts["books_compared"] += 1
+        self.counts["books_differ"] += len(fact.differences)
+        emit = self.log.error if fact.differences else self.log.warning if fact.restored else self.log.info
+        emit(
+            "books_compared",
+            block=fact.block.number,
+            agreed=fact.level,
+            restored=fact.restored,
+            differences="; ".join(fact.differences),
         )
 
     def started(self, **facts: object) -> None:
