@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from engine.domain.market import BlockRef, Protocol
 from engine.domain.pool_details import PoolDetails
@@ -51,7 +54,7 @@ class _Chain:
 
     @property
     def pools(self) -> tuple[str, ...]:
-        return tuple(hop.pool for hop in self.hops)
+        return tuple([hop.pool for hop in self.hops])
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +146,25 @@ class RefusalReason(StrEnum):
     SECOND_NODE = "second_node"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """One check's answer: `numbers` holds what was compared, as strings, for `roundtrip explain`."""
+class CheckResult(NamedTuple):
+    """One check's answer; `compared` holds what was compared, immutable values, several as a tuple.
+
+    Most answers are never read: writing out their numbers costs more than the check.
+    """
 
     check: str
     passed: bool
     reason: RefusalReason | None = None
-    numbers: dict[str, str] = field(default_factory=dict)
+    compared: Mapping[str, object] = MappingProxyType({})
+
+    @property
+    def numbers(self) -> dict[str, str]:
+        """What was compared as text, for `roundtrip explain` and the ledger."""
+        return {name: _text(value) for name, value in self.compared.items()}
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

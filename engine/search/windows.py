@@ -17,17 +17,16 @@ from engine.amm.tick_window import TickTables, new_tick_tables, refresh_table_nb
 
 # About 8 KiB each; with all of them in use, pools beyond are quoted by the loop until the next search.
 MOST_PLACES = 4096
-_FIRST_PLACES = 128
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _show_nb(tables, pools, cycles, picks, home, shown, counts):
     """Give the V3 rows of cycles `picks` their windows, in `tables.place`; `home` i32[P] are the places they
-    keep, `counts` i64[2] how many rows are in `shown` and how many places are taken. Returns whether there
-    was a place for each."""
+    keep, `counts` i64[2] how many rows are in `shown` and how many places are taken. A row for which there is
+    no place is left without."""
     kind, place = pools.kind, tables.place
     seen, taken = counts[0], counts[1]
-    fits, room = True, np.int64(len(tables.facts) // 2)
+    room = np.int64(len(tables.facts) // 2)
     for pick in picks:
         for hop in range(cycles.shape[1]):
             edge = cycles[pick, hop]
@@ -38,7 +37,6 @@ def _show_nb(tables, pools, cycles, picks, home, shown, counts):
                 continue
             if home[row] < 0:
                 if taken == room:
-                    fits = False
                     continue
                 home[row] = taken
                 taken += 1
@@ -47,14 +45,13 @@ def _show_nb(tables, pools, cycles, picks, home, shown, counts):
             shown[seen] = row
             seen += 1
     counts[0], counts[1] = seen, taken
-    return fits
 
 
 class Windows:
     """Keeps the windows of one finder. `begin` each search, then `show` what it is going to verify."""
 
     def __init__(self) -> None:
-        self._tables = new_tick_tables(0, _FIRST_PLACES)
+        self._tables = new_tick_tables(0, 0)
         self._home: NDArray[np.int32] = np.zeros(0, np.int32)
         self._shown: NDArray[np.int32] = np.zeros(0, np.int32)
         self._counts: NDArray[np.int64] = np.zeros(2, np.int64)
@@ -73,23 +70,27 @@ class Windows:
     def show(self, pools: PoolArrays, cycles: NDArray[np.int32], picks: NDArray[np.int64]) -> TickTables:
         """Tables in which the V3 pools of `cycles[picks]` have windows as the pools are at present."""
         self._fit(len(pools.kind))
-        while not _show_nb(self._tables, pools, cycles, picks, self._home, self._shown, self._counts):
-            if len(self._tables.facts) // 2 >= MOST_PLACES:
-                break
-            self._grow()
+        _show_nb(self._tables, pools, cycles, picks, self._home, self._shown, self._counts)
         return self._tables
 
     def _fit(self, rows: int) -> None:
+        """Room for as many rows, which is made when pools are added: no search waits for memory."""
         known = len(self._home)
         if known < rows:
             fresh = np.full(rows - known, -1, np.int32)
             self._tables = self._tables._replace(place=np.append(self._tables.place, fresh))
             self._home = np.append(self._home, fresh)
             self._shown = np.append(self._shown, fresh)
+            self._grow(min(rows, MOST_PLACES) - len(self._tables.facts) // 2)
 
-    def _grow(self) -> None:
+    def _grow(self, places: int) -> None:
         tables = self._tables
-        more = new_tick_tables(0, len(tables.facts) // 2)
+        if places <= 0:
+            return
+        more = new_tick_tables(0, places)
+        if self._counts[1] == 0:
+            self._tables = more._replace(place=tables.place)
+            return
         self._tables = TickTables(
             tables.place,
             np.concatenate((tables.stops, more.stops)),

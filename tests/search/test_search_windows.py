@@ -151,7 +151,6 @@ def test_no_change_of_a_pool_leaves_a_window_behind(
     """Swaps, mints, burns, reorganisations, readings, quarantines, nobody told of any: whatever is seen of a
     window answers as the swap loop does. With four places they are handed round."""
     monkeypatch.setattr(windows, "MOST_PLACES", most)
-    monkeypatch.setattr(windows, "_FIRST_PLACES", min(most, 128))
     world, kept = World(seed), Windows()
     rng, rows = world.rng, range(len(world.market.pools))
     happenings = (world.swap, world.mint, world.burn, world.undo, world.read, world.hide)

@@ -78,13 +78,14 @@ def feed_deviation(opportunity: Opportunity, view: RiskView, limits: RiskLimits)
             continue
         compared += 1
         difference, value_in = _deviation(hop, view)
-        numbers = {
-            "pool": hop.pool,
-            "deviation_bps": difference * BPS // value_in if value_in else "infinite",
-            "max_deviation_bps": limits.max_feed_deviation_bps,
-        }
         if difference * BPS > limits.max_feed_deviation_bps * value_in:
-            return refused("feed_deviation", RefusalReason.FEED_DEVIATION, **numbers)
+            return refused(
+                "feed_deviation",
+                RefusalReason.FEED_DEVIATION,
+                pool=hop.pool,
+                deviation_bps=difference * BPS // value_in if value_in else "infinite",
+                max_deviation_bps=limits.max_feed_deviation_bps,
+            )
         worst = max(worst, difference * BPS // value_in if value_in else 0)
     return passed(
         "feed_deviation",

@@ -28,7 +28,7 @@ def venue(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> Check
             return refused("venue", RefusalReason.VENUE_UNKNOWN, pool=hop.pool, venue=hop.venue)
         if not enabled:
             return refused("venue", RefusalReason.VENUE_DISABLED, pool=hop.pool, venue=hop.venue)
-    return passed("venue", venues=",".join(hop.venue for hop in opportunity.hops))
+    return passed("venue", venues=tuple([hop.venue for hop in opportunity.hops]))
 
 
 def provenance(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> CheckResult:
@@ -39,7 +39,7 @@ def provenance(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> 
         RefusalReason.POOL_PROVENANCE,
         not unproven,
         proven=len(opportunity.pools) - len(unproven),
-        unproven=",".join(unproven),
+        unproven=tuple(unproven),
     )
 
 

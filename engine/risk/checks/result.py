@@ -7,14 +7,14 @@ from engine.domain.opportunity import CheckResult, RefusalReason
 
 def passed(check: str, **numbers: object) -> CheckResult:
     """The check passed; `numbers` are what it compared."""
-    return CheckResult(check, True, None, {name: str(value) for name, value in numbers.items()})
+    return CheckResult(check, True, None, numbers)
 
 
 def refused(check: str, reason: RefusalReason, **numbers: object) -> CheckResult:
     """The check stopped the opportunity for `reason`; `numbers` are what it compared."""
-    return CheckResult(check, False, reason, {name: str(value) for name, value in numbers.items()})
+    return CheckResult(check, False, reason, numbers)
 
 
 def decide(check: str, reason: RefusalReason, fine: bool, **numbers: object) -> CheckResult:
     """`passed` when `fine`, else `refused` for `reason`."""
-    return passed(check, **numbers) if fine else refused(check, reason, **numbers)
+    return CheckResult(check, True, None, numbers) if fine else CheckResult(check, False, reason, numbers)

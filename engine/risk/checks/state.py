@@ -61,5 +61,5 @@ def in_flight(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> C
         RefusalReason.IN_FLIGHT_CONFLICT,
         not busy,
         pools_in_flight=len(view.in_flight_pools),
-        conflicts=",".join(busy),
+        conflicts=tuple(busy),
     )

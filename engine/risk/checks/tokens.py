@@ -22,7 +22,7 @@ def listed(opportunity: Opportunity, view: RiskView, limits: RiskLimits) -> Chec
         not unlisted,
         policy=limits.token_policy,
         tokens=len(opportunity.hops),
-        unlisted=",".join(unlisted),
+        unlisted=tuple(unlisted),
     )
 
 
