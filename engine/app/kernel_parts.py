@@ -90,7 +90,7 @@ def _index() -> None:
     market, base = _market(), np.zeros(1, np.int32)
     index = PairIndex(market.arrays, 0, 1, base)
     index.update(market.arrays, np.zeros(0, np.int32))
-    index.est_ceilings(market.arrays, _nothing().cycles, _nothing().codes)
+    index.est_ceilings(market.arrays, _nothing().cycles)
     candidates = Screen(index, base, 3, 16).candidates(np.zeros(0, np.int32), market.arrays.group)
     ranking = Ranking(market, np.zeros(0, np.uint8), GasCosts())
     Selection(ranking, candidates, _solver(), _nothing(), 1).first(1, np.zeros(0))

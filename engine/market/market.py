@@ -267,7 +267,9 @@ class Market:
             self._fault(row, f"touched in block {block.number} and not read again")
         same = [row for first in read if self._is_as_before(entry, first) for row in self.rows_of(first)]
         moved = self._moving_rows(head.timestamp + self.block_interval)
-        rows = np.union1d(np.setdiff1d(entry.rows, same), np.array(moved, np.int32)).astype(np.int32)
+        rows = entry.rows
+        if same or moved:
+            rows = np.union1d(np.setdiff1d(rows, same), np.array(moved, np.int32)).astype(np.int32)
         return rows[self.tables.stale[rows] == 0]
 
     def _is_as_before(self, entry: undo.UndoEntry, row: int) -> bool:
@@ -287,17 +289,20 @@ class Market:
     ) -> undo.UndoEntry:
         """Copies of all that the block may overwrite; room for the ticks it may add."""
         tables = self.tables
-        mints = np.bincount(events.pool[events.kind == EVENT_V3_MINT], minlength=1)
-        for row in np.flatnonzero(mints):
-            tables.reserve_ticks(int(row), int(tables.tick_count[row] + 2 * mints[row]))
-        groups = [row for first in (*read, *awaited) for row in self.rows_of(first)]
-        rows = np.unique(events.pool).astype(np.int32)
-        rows = rows[tables.stale[rows] == 0]
-        rows = np.union1d(rows, np.array(groups, np.int32)).astype(np.int32)
         positions = (events.kind == EVENT_V3_MINT) | (events.kind == EVENT_V3_BURN)
-        position_rows = np.intersect1d(rows, events.pool[positions])
+        if positions.any():
+            mints = np.bincount(events.pool[events.kind == EVENT_V3_MINT], minlength=1)
+            for row in np.flatnonzero(mints):
+                tables.reserve_ticks(int(row), int(tables.tick_count[row] + 2 * mints[row]))
+        rows = np.unique(events.pool).astype(np.int32, copy=False)
+        rows = rows[tables.stale[rows] == 0]
+        whole_rows = np.intersect1d(rows, events.pool[positions]) if positions.any() else rows[:0]
+        if not (read or awaited):
+            return undo.record(tables, head, rows, whole_rows)
+        groups = [row for first in (*read, *awaited) for row in self.rows_of(first)]
+        rows = np.union1d(rows, np.array(groups, np.int32)).astype(np.int32)
         whole = [row for row, reading in read.items() if isinstance(reading, V3PoolState | V4PoolState)]
-        return undo.record(tables, head, rows, np.union1d(position_rows, np.array(whole, np.int32)))
+        return undo.record(tables, head, rows, np.union1d(whole_rows, np.array(whole, np.int32)))
 
     def _take_reading(self, row: int, reading: BlockReading) -> None:
         """A reading that belongs to the block: undone with it, unless what it replaced was already wrong."""

@@ -16,7 +16,6 @@ import numpy as np
 from numba import njit
 
 from engine.amm.layout import KIND_V2, KIND_V3
-from engine.search.codes import UNSETTLED
 
 _LIMB = 2.0**64
 _SIGN = np.uint64(1 << 63)
@@ -24,9 +23,11 @@ _LOG_BASE = math.log(1.0001)
 # Bends are kept for prices up to this factor away, and for all prices.
 NEAR = 1.05
 _SLACK = 1e-9
+BEND_COLUMNS = 4
+_NEAR, _FAR, _RATE = range(3)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def est_net_nb(arena_net, place):
     """liquidityNet as a float64."""
     low, high = arena_net[place, 0], arena_net[place, 1]
@@ -35,7 +36,7 @@ def est_net_nb(arena_net, place):
     return np.float64(low) + np.float64(high) * _LIMB
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _most_liquidity_nb(pools, row, d):
     """(most liquidity up to the factor NEAR away, most at all) in the direction of selling token d."""
     ticks, nets = pools.arena_tick, pools.arena_net
@@ -67,7 +68,7 @@ def _most_liquidity_nb(pools, row, d):
     return near, far
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _other_bends_nb(pools, row, d, rate):
     """(c for prices near, c for all) of a directed edge, not V2, whose rate is `rate`; the sold token's
     virtual reserve is sqrt(kept / rate) times the liquidity."""
@@ -81,38 +82,38 @@ def _other_bends_nb(pools, row, d, rate):
     return 0.0, 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def update_bends_nb(pools, pair_of, place, slot_rate, rows, bends):
-    """Set `bends` f64[2P, 2] of the directed edges of these pool rows."""
+    """Set `bends` f64[2P, 4] of the directed edges of these pool rows: c near, c far, rate, and nothing, so
+    that an edge is read at once."""
     kind, reserves, fee_pips = pools.kind, pools.reserves, pools.fee_pips
     for row in rows:
         if pair_of[row] < 0:
             continue
         for d in range(2):
             edge = 2 * row + d
+            rate = slot_rate[place[edge]]
+            bends[edge, _RATE] = rate
             if kind[row] == KIND_V2:
                 reserve = np.float64(reserves[row, d, 0]) + np.float64(reserves[row, d, 1]) * _LIMB
                 kept = 1.0 - np.float64(fee_pips[row, d]) * 1e-6
-                bends[edge, 0] = bends[edge, 1] = kept / reserve if reserve > 0.0 else 0.0
+                bends[edge, _NEAR] = bends[edge, _FAR] = kept / reserve if reserve > 0.0 else 0.0
             else:
-                bends[edge, 0], bends[edge, 1] = _other_bends_nb(pools, row, d, slot_rate[place[edge]])
+                bends[edge, _NEAR], bends[edge, _FAR] = _other_bends_nb(pools, row, d, rate)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def est_ceilings_nb(cycles, codes, place, slot_rate, bends, ceilings):
-    """est profit, base units, that no execution of an UNSETTLED cycle exceeds; minus infinity for others."""
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def est_ceilings_nb(cycles, bends, ceilings):
+    """est profit, base units, that no execution of each cycle exceeds."""
     for n in range(len(cycles)):
-        ceilings[n] = -np.inf
-        if codes[n] != UNSETTLED:
-            continue
         k, near, far = 1.0, 0.0, 0.0
         for d in range(4):
             edge = cycles[n, d]
             if edge < 0:
                 break
-            near += bends[edge, 0] * k
-            far += bends[edge, 1] * k
-            k *= slot_rate[place[edge]]
+            near += bends[edge, _NEAR] * k
+            far += bends[edge, _FAR] * k
+            k *= bends[edge, _RATE]
         excess = math.sqrt(max(k, 1.0)) - 1.0
         # An excess this small is lost in the rates' own rounding.
         excess = excess * (1.0 + _SLACK) + 1e-15

@@ -110,8 +110,7 @@ class Finder:
 
     def est_ceilings(self, candidates: Candidates) -> NDArray[np.float64]:
         """est profit before costs, base units, that no execution of each candidate exceeds."""
-        unsolved = Solved.unsolved(candidates.cycles)
-        return self._index.est_ceilings(self.market.arrays, unsolved.cycles, unsolved.codes)
+        return self._index.est_ceilings(self.market.arrays, candidates.cycles)
 
     def find(
         self,
@@ -138,9 +137,7 @@ class Finder:
         if limit is None:
             ranked = selection.all()
         else:
-            ranked = selection.first(
-                limit, self._index.est_ceilings(self.market.arrays, solved.cycles, solved.codes)
-            )
+            ranked = selection.first(limit, self.est_ceilings(candidates))
         return Found(
             (ranking.opportunity(block, one) for one in ranked),
             partial=not (candidates.complete and solved.complete),
@@ -162,9 +159,10 @@ class Finder:
         solver.verify(nothing, none)
         ranking = Ranking(self.market, self._protocol, GasCosts())
         self.candidates(np.zeros(0, np.int32))
-        ceilings = self._index.est_ceilings(self.market.arrays, nothing.cycles, nothing.codes)
         candidates = Candidates(nothing.cycles, np.zeros(0, np.int32), 0, True)
-        Selection(ranking, candidates, solver, nothing, self.min_profit).first(1, ceilings)
+        Selection(ranking, candidates, solver, nothing, self.min_profit).first(
+            1, self.est_ceilings(candidates)
+        )
 
     def _note_pools(self) -> None:
         first = len(self._protocol)

@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays
-from engine.search.ceilings import est_ceilings_nb, update_bends_nb
+from engine.search.ceilings import BEND_COLUMNS, est_ceilings_nb, update_bends_nb
 from engine.search.rates import quick_arrays, quick_rate_nb, rate_nb
 
 
@@ -127,7 +127,7 @@ class PairIndex:
         """`bases` are token rows i32[B], in the order of preference of equal cycles."""
         self._bases = bases
         self._to_base: NDArray[np.int32] = np.full((len(bases), max(token_count, 1)), -1, np.int32)
-        self._bends, self._bends_stale = np.zeros((0, 2)), True
+        self._bends, self._bends_stale = np.zeros((0, BEND_COLUMNS)), True
         self.pair_count = 0
         self.pool_count = pool_count
         self._build(pools, token_count)
@@ -148,21 +148,18 @@ class PairIndex:
         _update_all_nb(self.tables, pools, self.pair_count)
         self._bends_stale = True
 
-    def est_ceilings(
-        self, pools: PoolArrays, cycles: NDArray[np.int32], codes: NDArray[np.uint8]
-    ) -> NDArray[np.float64]:
-        """est profit, base units, that no execution of the UNSETTLED cycles exceeds."""
+    def est_ceilings(self, pools: PoolArrays, cycles: NDArray[np.int32]) -> NDArray[np.float64]:
+        """est profit, base units, that no execution of each cycle exceeds."""
         if self._bends_stale:
             self._update_bends(pools, np.arange(self.pool_count, dtype=np.int32))
             self._bends_stale = False
         ceilings = np.empty(len(cycles))
-        tables = self.tables
-        est_ceilings_nb(cycles, codes, tables.place, tables.slot_rate, self._bends, ceilings)
+        est_ceilings_nb(cycles, self._bends, ceilings)
         return ceilings
 
     def _update_bends(self, pools: PoolArrays, rows: NDArray[np.int32]) -> None:
         if len(self._bends) < len(self._place):
-            larger = np.zeros((len(self._place), 2))
+            larger = np.zeros((len(self._place), BEND_COLUMNS))
             larger[: len(self._bends)] = self._bends
             self._bends = larger
         tables = self.tables

@@ -14,7 +14,7 @@ from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
 from engine.search.codes import FOUND
 from engine.search.costs import GasCosts
-from engine.search.order import est_gains_nb, est_keys_nb
+from engine.search.order import Prices, est_gains_nb, est_keys_nb, most_promising_nb
 from engine.search.solve import Solved
 
 _PROTOCOLS = list(Protocol)
@@ -41,13 +41,16 @@ class Ranking:
         self._protocol = protocol
         self._costs = costs
         self._gas: dict[tuple, tuple[int, int]] = {}
-        self._worth = np.zeros(max(len(market.tokens), 1))
+        worth = np.zeros(max(len(market.tokens), 1))
         for token, rate in costs.base_units_per_eth_wei.items():
             if token in market.token_row and rate > 0:
-                self._worth[market.token_row[token]] = 1.0 / float(rate)
+                worth[market.token_row[token]] = 1.0 / float(rate)
         gas = np.array([costs.gas_of(protocol) for protocol in _PROTOCOLS], np.float64)
-        self._hop_wei = gas * costs.gas_price_wei + costs.data_hop_wei
-        self._base_wei = float(costs.cost_wei(costs.base_gas, 0))
+        hop_wei = gas * costs.gas_price_wei + costs.data_hop_wei
+        base_wei = float(costs.cost_wei(costs.base_gas, 0))
+        least_wei = base_wei + 2.0 * float(hop_wei.min())
+        tokens = market.arrays.token0, market.arrays.token1
+        self._prices = Prices(*tokens, protocol, hop_wei, worth, base_wei, least_wei, float(worth.max()))
 
     def est_gains(self, solved: Solved, picks: NDArray[np.int64]) -> NDArray[np.float64]:
         """est profit before costs of the picks, base units; minus infinity where none was found."""
@@ -65,22 +68,25 @@ class Ranking:
     ) -> NDArray[np.int64]:
         """Where each pick ranks given its est gain, as an integer; with `room`, no lower than any gain that
         differs by float errors. `engine.search.order.LOWEST` for a gain below `min_profit` base units."""
-        arrays, keys = self._market.arrays, np.empty(len(picks), np.int64)
-        est_keys_nb(
-            cycles,
-            picks,
-            gains,
-            arrays.token0,
-            arrays.token1,
-            self._protocol,
-            self._hop_wei,
-            self._base_wei,
-            self._worth,
-            float(min_profit),
-            room,
-            keys,
-        )
+        keys = np.empty(len(picks), np.int64)
+        est_keys_nb(cycles, picks, gains, self._prices, float(min_profit), room, keys)
         return keys
+
+    def most_promising(
+        self,
+        cycles: NDArray[np.int32],
+        ceilings: NDArray[np.float64],
+        min_profit: int,
+        floor: int,
+        count: int,
+    ) -> NDArray[np.int64]:
+        """At most `count` cycles, ascending, whose est `ceilings` have the largest keys, none below `floor`
+        or `min_profit`."""
+        places, keys = np.empty(count, np.int64), np.empty(count, np.int64)
+        found = most_promising_nb(
+            cycles, ceilings, self._prices, float(min_profit), np.int64(floor), places, keys
+        )
+        return np.sort(places[:found])
 
     def best(
         self,

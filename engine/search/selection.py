@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.search.codes import UNSETTLED
-from engine.search.order import LOWEST, largest_nb
+from engine.search.order import LOWEST
 from engine.search.ranking import Ranked, Ranking, is_found
 from engine.search.screen import Candidates
 from engine.search.solve import Solved, Solver, est_ceilings
@@ -42,16 +42,14 @@ class Selection:
         return self._exact(is_found(self._solved.codes), None)
 
     def first(self, limit: int, ceilings: NDArray[np.float64]) -> list[Ranked]:
-        """The `limit` best, given the cheap `ceilings` f64[n] of all candidates."""
+        """The `limit` best, given the cheap `ceilings` f64[n] of all candidates, which are written to."""
         limit = max(limit, 1)
-        keys = self._keys(np.arange(len(ceilings)), ceilings, room=True)
-        places, batch = np.empty(_LARGEST_BATCH, np.int64), max(_FIRST_BATCH, limit)
+        batch = max(_FIRST_BATCH, limit)
         while self._solved.complete:
             aim = self._last(limit, np.append(self._found, self._sized), self._known_keys())
-            count = largest_nb(keys, aim, places[:batch])
-            if count:
-                picks = np.sort(places[:count])
-                keys[picks] = LOWEST
+            picks = self._ranking.most_promising(self._solved.cycles, ceilings, self._min_profit, aim, batch)
+            if len(picks):
+                ceilings[picks] = -np.inf
                 self._size(picks)
                 batch = min(4 * batch, _LARGEST_BATCH)
                 continue

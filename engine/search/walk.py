@@ -16,7 +16,7 @@ from numba import njit
 MAX_HOPS = 4
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def mark_nb(tables, rows, met, met_rate):
     """Note the pools asked for: `met` u8[P], and per directed pair their best rate, `met_rate` f64[2U]."""
     for row in rows:
@@ -28,7 +28,7 @@ def mark_nb(tables, rows, met, met_rate):
             met_rate[q] = max(met_rate[q], tables.slot_rate[tables.place[2 * row + d]])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def unmark_nb(tables, rows, met, met_rate):
     """Take the notes back."""
     for row in rows:
@@ -37,23 +37,21 @@ def unmark_nb(tables, rows, met, met_rate):
             met_rate[2 * tables.pair_of[row]] = met_rate[2 * tables.pair_of[row] + 1] = 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def relax_nb(tables, directed, base, rank, max_hops, met_rate, home, met_home):
     """Fill `home` f64[>= max_hops - 1, T]: the best product of at most h + 1 hops from a token to `base`, and
     `met_home` likewise for ways that meet a pool asked for. Base tokens of a lower rank are not passed: their
     cycles are found from them."""
     source, target, best = tables.source, tables.target, tables.best
     to_base, base_rank = tables.to_base, tables.rank
-    home[0, :] = 0.0
-    met_home[0, :] = 0.0
-    for token in range(home.shape[1]):
+    tokens = home.shape[1]
+    for token in range(tokens):
         q = to_base[rank, token]
-        if q >= 0:
-            home[0, token] = best[q]
-            met_home[0, token] = met_rate[q]
+        home[0, token] = best[q] if q >= 0 else 0.0
+        met_home[0, token] = met_rate[q] if q >= 0 else 0.0
     for h in range(1, max_hops - 1):
-        home[h, :] = home[h - 1, :]
-        met_home[h, :] = met_home[h - 1, :]
+        for token in range(tokens):
+            home[h, token], met_home[h, token] = home[h - 1, token], met_home[h - 1, token]
         for q in range(directed):
             to, rate = target[q], best[q]
             onward = home[h - 1, to]
@@ -65,20 +63,45 @@ def relax_nb(tables, directed, base, rank, max_hops, met_rate, home, met_home):
             met_home[h, here] = max(met_home[h, here], met)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _conflict_nb(group, chosen, level, edge):
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _conflict_nb(taken, level, group):
     for k in range(level):
-        if group[chosen[k] >> 1] == group[edge >> 1]:
+        if taken[k] == group:
             return True
     return False
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _close_nb(
+    first, end, slot_edge, slot_rate, group, chosen, taken, last, has_met, product, floor, met, out, found
+):
+    """Write a cycle for each pool, slots [first, end), that may be the `last` hop after the chosen ones: most
+    of the work."""
+    for k in range(first, end):
+        if not product * slot_rate[k] > floor:
+            break
+        edge = slot_edge[k]
+        if not has_met and met[edge >> 1] == 0:
+            continue
+        if _conflict_nb(taken, last, group[edge >> 1]):
+            continue
+        if found == len(out):
+            break
+        for d in range(last):
+            out[found, d] = chosen[d]
+        out[found, last] = edge
+        for d in range(last + 1, MAX_HOPS):
+            out[found, d] = np.int32(-1)
+        found += 1
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _expand_nb(slots, group, path, hops, floor, every, met, met_rate, scratch, out, found):
     """Write the pool cycles of the token cycle `path` i32[hops] whose product exceeds `floor`; returns the
     count so far, which stops at what `out` i32[n, 4] holds."""
     best, start, count, slot_edge, slot_rate = slots
-    chosen, cursor, has_met, product, rest, met_rest = scratch
+    chosen, taken, cursor, has_met, product, rest, met_rest = scratch
     rest[hops], met_rest[hops] = 1.0, 0.0
     for level in range(hops - 1, -1, -1):
         q = path[level]
@@ -87,6 +110,28 @@ def _expand_nb(slots, group, path, hops, floor, every, met, met_rate, scratch, o
     level = 0
     cursor[0], product[0], has_met[0] = start[path[0]], 1.0, every
     while level >= 0:
+        if level == hops - 1:
+            first, end = start[path[level]], start[path[level]] + count[path[level]]
+            found = _close_nb(
+                first,
+                end,
+                slot_edge,
+                slot_rate,
+                group,
+                chosen,
+                taken,
+                level,
+                has_met[level],
+                product[level],
+                floor,
+                met,
+                out,
+                found,
+            )
+            if found == len(out):
+                return found
+            level -= 1
+            continue
         q, k = path[level], cursor[level]
         so_far = product[level] * slot_rate[k] if k < start[q] + count[q] else 0.0
         if not so_far * rest[level + 1] > floor:
@@ -97,48 +142,24 @@ def _expand_nb(slots, group, path, hops, floor, every, met, met_rate, scratch, o
         meets = has_met[level] or met[edge >> 1] != 0
         if not meets and not so_far * met_rest[level + 1] > floor:
             continue
-        if _conflict_nb(group, chosen, level, edge):
+        if _conflict_nb(taken, level, group[edge >> 1]):
             continue
-        chosen[level] = edge
-        if level < hops - 1:
-            level += 1
-            cursor[level], product[level], has_met[level] = start[path[level]], so_far, meets
-            continue
-        if found == len(out):
-            return found
-        for d in range(MAX_HOPS):
-            out[found, d] = chosen[d] if d < hops else np.int32(-1)
-        found += 1
+        chosen[level], taken[level] = edge, group[edge >> 1]
+        level += 1
+        cursor[level], product[level], has_met[level] = start[path[level]], so_far, meets
     return found
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def walk_nb(
-    tables, group, base, rank, max_hops, floor, every, met, met_rate, home, met_home, out, found, budget
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def _walk_nb(
+    tables, group, base, rank, max_hops, floor, every, met, met_rate, home, met_home, out, found, budget, way
 ):
-    """Simple cycles of 2..max_hops hops from `base` whose product of rates exceeds `floor`; those that meet a
-    pool asked for, or `every`. Written to `out` i32[n, 4] from `found` on, -1 after the last edge.
-
-    Returns (count so far, pairs looked at). The answer is incomplete when the count fills `out` or the
-    pairs looked at reach `budget`.
-    """
-    # The arrays by name: taking them from the tuple within the loop would count references.
+    """`walk_nb` with memory for the `way`: without counting references, which takes
+    longer than most cycles do."""
     best, target, base_rank, to_base = tables.best, tables.target, tables.rank, tables.to_base
     out_start, out_count, out_pair = tables.out_start, tables.out_count, tables.out_pair
     slots = (best, tables.start, tables.held, tables.slot_edge, tables.slot_rate)
-    path = np.empty(MAX_HOPS, np.int32)
-    token = np.empty(MAX_HOPS, np.int32)
-    cursor = np.zeros(MAX_HOPS, np.int64)
-    product = np.empty(MAX_HOPS)
-    has_met = np.empty(MAX_HOPS, np.bool_)
-    scratch = (
-        np.empty(MAX_HOPS, np.int32),  # chosen edges
-        np.empty(MAX_HOPS + 1, np.int64),  # slot to try next
-        np.empty(MAX_HOPS + 1, np.bool_),  # a pool asked for is among the chosen
-        np.empty(MAX_HOPS + 1),  # product of the chosen
-        np.empty(MAX_HOPS + 1),  # the best product of the hops from a level on
-        np.empty(MAX_HOPS + 1),  # the best that meets a pool asked for
-    )
+    path, token, cursor, product, has_met, scratch = way
     depth, looked = 0, 0
     token[0], cursor[0], product[0], has_met[0] = base, 0, 1.0, every
     while depth >= 0:
@@ -179,6 +200,52 @@ def walk_nb(
             if found == len(out):
                 return found, looked
     return found, looked
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def walk_nb(
+    tables, group, base, rank, max_hops, floor, every, met, met_rate, home, met_home, out, found, budget
+):
+    """Simple cycles of 2..max_hops hops from `base` whose product of rates exceeds `floor`; those that meet a
+    pool asked for, or `every`. Written to `out` i32[n, 4] from `found` on, -1 after the last edge.
+
+    Returns (count so far, pairs looked at). The answer is incomplete when the count fills `out` or the
+    pairs looked at reach `budget`.
+    """
+    scratch = (
+        np.empty(MAX_HOPS, np.int32),  # chosen edges
+        np.empty(MAX_HOPS, np.int32),  # groups of their pools
+        np.empty(MAX_HOPS + 1, np.int64),  # slot to try next
+        np.empty(MAX_HOPS + 1, np.bool_),  # a pool asked for is among the chosen
+        np.empty(MAX_HOPS + 1),  # product of the chosen
+        np.empty(MAX_HOPS + 1),  # the best product of the hops from a level on
+        np.empty(MAX_HOPS + 1),  # the best that meets a pool asked for
+    )
+    way = (
+        np.empty(MAX_HOPS, np.int32),  # directed pairs
+        np.empty(MAX_HOPS, np.int32),  # tokens
+        np.zeros(MAX_HOPS, np.int64),  # adjacency place to try next
+        np.empty(MAX_HOPS),  # product of the best rates
+        np.empty(MAX_HOPS, np.bool_),  # a pair of a pool asked for is among them
+        scratch,
+    )
+    return _walk_nb(
+        tables,
+        group,
+        base,
+        rank,
+        max_hops,
+        floor,
+        every,
+        met,
+        met_rate,
+        home,
+        met_home,
+        out,
+        found,
+        budget,
+        way,
+    )
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
