@@ -26,9 +26,11 @@ _GET_BALANCES = tuple(View.of("get_balances()", f"uint256[{n}]") for n in range(
 _BASE_POOL = View.of("base_pool()", "address")
 _NG_BASE_POOL = View.of("BASE_POOL()", "address")
 _OFFPEG = View.of("offpeg_fee_multiplier()", "uint256")
+_RAMPS = View.of("initial_A()", "uint256")
+_GAMMA = View.of("gamma()", "uint256")
 _UNDERLYING = View.of("underlying_coins(uint256)", "address")
 _UNDERLYING_INT128 = View.of("underlying_coins(int128)", "address")
-_MARKS = (_NG_ONLY, _A_PRECISE, _GET_BALANCES[0], _BASE_POOL, _NG_BASE_POOL, _OFFPEG)
+_MARKS = (_NG_ONLY, _A_PRECISE, _GET_BALANCES[0], _BASE_POOL, _NG_BASE_POOL, _OFFPEG, _RAMPS, _GAMMA)
 
 _VERSION = View.of("version()", "string")
 _PRECISIONS = tuple(View.of("precisions()", f"uint256[{n}]") for n in (2, 3))
@@ -63,13 +65,17 @@ async def curve_stable(reading: Reading, sighted: Sequence[Sighted]) -> list[Poo
 
 
 def _generation(answers: Sequence[tuple[Any, ...] | None], *, is_old: bool) -> CurveStableDetails | None:
-    ng, precise, balances, base, ng_base, offpeg = answers
+    ng, precise, balances, base, ng_base, offpeg, ramps, gamma = answers
+    if gamma is not None:
+        # A CryptoSwap pool, which a registry of both kinds lists beside the others.
+        return None
     if ng is not None:
         return CurveStableDetails(StableSwapVariant.NG, ng_base[0].lower() if ng_base else None)
     if offpeg is not None:
         return None
     base_pool = base[0].lower() if base is not None and base[0] != ZERO_ADDRESS else None
-    if is_old:
+    if is_old and ramps is None:
+        # Pools whose A can ramp compute as 3pool does, however their coins are numbered.
         return CurveStableDetails(StableSwapVariant.SUSD)
     if precise is None:
         return CurveStableDetails(StableSwapVariant.THREE_POOL, base_pool)

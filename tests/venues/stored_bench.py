@@ -28,7 +28,6 @@ from engine.chain.readers.reading import Reading
 from engine.chain.rpc import connect
 from engine.domain.execution import Pinned
 from engine.domain.market import ZERO_ADDRESS, ZERO_HASH, BlockRef, PoolRecord, Protocol, Token
-from engine.domain.pool_details import StableSwapVariant
 from engine.domain.pool_state import PoolState
 from engine.market.market import Market
 
@@ -95,8 +94,7 @@ class StoredMarket(GasMarket):
         """What the block did not touch and the chain is known to hold: the addresses of the venue's coins,
         their decimals, and at least what the venue says it holds of them. A token of ours stands for a coin
         without code, which is not traded."""
-        is_old = getattr(self.record.details, "variant", None) is StableSwapVariant.SUSD
-        kind = "int128" if is_old else "uint256"
+        kind = self._numbers_coins_by()
         for coin, token in enumerate(self.record.tokens):
             self._complete_token(token)
             if self.record.protocol not in _CURVE:
@@ -109,6 +107,13 @@ class StoredMarket(GasMarket):
             (holds,) = self.node.read(token, ["uint256"], "balanceOf(address)", venue)
             if holds < says:
                 self.give(token, venue, says)
+
+    def _numbers_coins_by(self) -> str:
+        try:
+            self.node.read(self.record.address, ["address"], "coins(uint256)", 0)
+        except NodeRefused:
+            return "int128"
+        return "uint256"
 
     def _complete_token(self, token: str) -> None:
         decimals = self.case.decimals.get(token, 18)

@@ -105,8 +105,14 @@ async def read_curve_crypto(reading: Reading, pools: Sequence[PoolRecord]) -> No
 
 
 async def _balances(reading: Reading, pools: Sequence[PoolRecord]) -> dict[str, tuple[int, ...]]:
+    """Pools of before August 2020 number their coins by int128: the sUSD type, and some of 3pool's."""
+    in_doubt = [pool for pool in pools if _variant(pool) is StableSwapVariant.THREE_POOL]
+    old = {pool.key for pool in pools if _variant(pool) is StableSwapVariant.SUSD}
+    asks = [Ask(pool, _BALANCE, (0,), optional=True) for pool in in_doubt]
+    answers = await reading.values(asks)
+    old |= {pool.key for pool, answer in zip(in_doubt, answers, strict=True) if answer is None}
     asks = [
-        Ask(pool, _BALANCE_INT128 if _is_susd(pool) else _BALANCE, (coin,))
+        Ask(pool, _BALANCE_INT128 if pool.key in old else _BALANCE, (coin,))
         for pool in pools
         for coin in range(len(pool.tokens))
     ]
@@ -241,6 +247,5 @@ def _crypto(pool: PoolRecord) -> CurveCryptoDetails:
     return pool.details
 
 
-def _is_susd(pool: PoolRecord) -> bool:
-    details = pool.details
-    return isinstance(details, CurveStableDetails) and details.variant is StableSwapVariant.SUSD
+def _variant(pool: PoolRecord) -> StableSwapVariant | None:
+    return pool.details.variant if isinstance(pool.details, CurveStableDetails) else None
