@@ -45,7 +45,7 @@ async def alerting(bus: Bus, alerts: Alerts | None) -> AsyncIterator[None]:
         yield
         return
     subscription: Subscription[Fact] = bus.subscribe(*_FACTS, capacity=_QUEUE)
-    task = asyncio.create_task(alerts.listen(subscription))
+    task = asyncio.create_task(alerts.listen(subscription), name="alerts")
     try:
         yield
     finally:

@@ -92,7 +92,7 @@ async def reporting(board: HealthBoard, settings: Settings, telemetry: Telemetry
                 complained = True
             await asyncio.sleep(_EVERY_S)
 
-    task = asyncio.create_task(report())
+    task = asyncio.create_task(report(), name="health")
     try:
         yield
     finally:

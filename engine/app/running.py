@@ -7,14 +7,15 @@ import contextlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from engine.app.alerting import alerting, make_alerts
+from engine.app.closing import Closing
 from engine.app.forking import deploy_on_fork, mine_on_timer, read_universe, start_fork
 from engine.app.health import health_board, reporting
 from engine.app.kernels import warm_kernels
@@ -73,6 +74,9 @@ _FACTS = (
     VenueHalted,
 )
 _TELEMETRY_QUEUE = 10_000
+# How long these may take to close.
+_STEP_S = 1.0
+_LAST_WORDS_S = 2.0
 
 
 class Mode(StrEnum):
@@ -166,13 +170,15 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
     telemetry, bus = Telemetry(run.logger), Bus()
     ready_s = time.perf_counter() - started
     operator = signer.address if signer else None
-    async with open_records(
-        settings.storage.directory,
-        settings.chain.chain_id,
-        run.mode.value,
-        operator,
-        lambda error: telemetry.degraded("ledger", error),
-    ) as records:
+    async with Closing(lambda fact, values: run.logger.warning(fact, **values)) as closing:
+        opening = open_records(
+            settings.storage.directory,
+            settings.chain.chain_id,
+            run.mode.value,
+            operator,
+            lambda error: telemetry.degraded("ledger", error),
+        )
+        records = await closing.enter("records", opening)
         listeners: list[Callable[[Fact], None]] = [run.summary.take, records.take, bus.publish]
         if run.recorder is not None:
             listeners.append(run.recorder.take)
@@ -182,36 +188,39 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
                 listener(fact)
 
         alerts = make_alerts(settings.alerts)
-        async with _listening(bus, telemetry), alerting(bus, alerts), AsyncExitStack() as stack:
-            key = None
-            if signer and records.journal:
-                channel = await stack.enter_async_context(open_channel(settings, signer.address))
-                key = Key(signer, records.journal, channel)
-            bars = Bars(run.logger)
-            with bars:
-                opening = open_session(
-                    settings,
-                    key=key,
-                    publish=publish,
-                    observe=bars.observe,
-                    progress=bars.tell,
-                    cache=stack.enter_context(open_cache(settings)),
-                    verdicts=records.repository.token_verdicts(settings.chain.chain_id),
-                    recorder=run.recorder,
-                )
-                session = await stack.enter_async_context(opening)
-            # Not before: a run that cannot start says why in one line and nothing else.
-            telemetry.search_ready(ready_s)
-            board = health_board(session, records, run.mode.value, alerts)
-            listeners.append(board.take)
-            await stack.enter_async_context(reporting(board, settings, telemetry))
-            every_s = settings.storage.reconcile_every_s
-            await stack.enter_async_context(reconciling(session, records, every_s, telemetry.degraded))
-            await _follow(run, session, records, telemetry)
+        await closing.enter("log", _listening(bus, telemetry), _LAST_WORDS_S)
+        await closing.enter("alerts", alerting(bus, alerts), _LAST_WORDS_S)
+        key = None
+        if signer and records.journal:
+            channel = await closing.enter("channels", open_channel(settings, signer.address), _STEP_S)
+            key = Key(signer, records.journal, channel)
+        cache = await closing.enter("pool cache file", open_cache(settings), _STEP_S)
+        bars = Bars(run.logger)
+        with bars:
+            line = open_session(
+                settings,
+                key=key,
+                publish=publish,
+                observe=bars.observe,
+                progress=bars.tell,
+                cache=cache,
+                verdicts=records.repository.token_verdicts(settings.chain.chain_id),
+                recorder=run.recorder,
+            )
+            session = await closing.enter("session", line)
+        # Not before: a run that cannot start says why in one line and nothing else.
+        telemetry.search_ready(ready_s)
+        board = health_board(session, records, run.mode.value, alerts)
+        listeners.append(board.take)
+        await closing.enter("health", reporting(board, settings, telemetry), _STEP_S)
+        every_s = settings.storage.reconcile_every_s
+        books = reconciling(session, records, every_s, telemetry.degraded)
+        await closing.enter("reconciliation", books, _STEP_S)
+        await _follow(run, session, records, telemetry)
 
 
-@contextmanager
-def open_cache(settings: Settings) -> Iterator[PoolCache]:
+@asynccontextmanager
+async def open_cache(settings: Settings) -> AsyncIterator[PoolCache]:
     """The pools of earlier runs, in the storage directory."""
     chain_id = settings.chain.chain_id
     cache = PoolCache(cache_path(settings.storage.directory, chain_id), chain_id)
@@ -276,7 +285,7 @@ async def _follow(run: Run, session: Session, records: Records, telemetry: Telem
 async def _listening(bus: Bus, telemetry: Telemetry) -> AsyncIterator[None]:
     """Telemetry listens while the line runs, then hears what is still queued."""
     subscription: Subscription[Fact] = bus.subscribe(*_FACTS, capacity=_TELEMETRY_QUEUE)
-    task = asyncio.create_task(telemetry.listen(subscription))
+    task = asyncio.create_task(telemetry.listen(subscription), name="log")
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 
 import stamina
 
+from engine.app.closing import Closing
 from engine.app.conditions import ConditionsReader, Guard, gas_learner, halt_file
 from engine.app.finders import make_finder
 from engine.app.lenders import LenderBook
@@ -57,6 +58,9 @@ from engine.risk.chain import RiskChain
 from engine.risk.ladder import Ladder
 from engine.search.gas_learning import GasLearner
 from engine.storage.pool_cache import PoolCache
+
+# How long each step of closing may take.
+_STEP_S = 2.0
 
 
 def silent(what: str, done: int, total: int | None) -> None:
@@ -126,8 +130,17 @@ class Session:
     async def close(self) -> None:
         """Stop what runs beside the line."""
         await self.tokens.close()
+        await self.rest()
+        await self.save()
+
+    async def rest(self) -> None:
+        """Stop looking at samples."""
         if self.tripwire is not None:
             await self.tripwire.close()
+
+    async def save(self) -> None:
+        """Keep what was read of pools, where a market was read at all."""
+        if self.tripwire is not None:
             self.feed.save(self.market)
 
     def _venue_enabled(self) -> bool:
@@ -267,13 +280,15 @@ async def open_session(
     manifests record, NodeUnreachable for a dead node, ExecutionError for a foreign use of the key.
     """
     chain = settings.chain
-    async with connect_all(
-        chain.rpc_url,
-        throttle_per_second=chain.requests_per_second,
-        timeout_s=chain.timeout_s,
-        witnesses=chain.head_witnesses,
-        observer=observe,
-    ) as node:
+    async with Closing(observe) as closing:
+        connecting = connect_all(
+            chain.rpc_url,
+            throttle_per_second=chain.requests_per_second,
+            timeout_s=chain.timeout_s,
+            witnesses=chain.head_witnesses,
+            observer=observe,
+        )
+        node = await closing.enter("node connections", connecting, _STEP_S)
         chain_id = await node.chain_id()
         if chain_id != chain.chain_id:
             raise ConfigError(
@@ -332,11 +347,11 @@ async def open_session(
                 node, settings, key, deployment.router, router.operator, session.bidder, heard
             )
             session.routers.in_flight = session.sender.in_flight
+        closing.then("pool cache", session.save, _STEP_S)
+        closing.then("tripwire", session.rest, _STEP_S)
+        closing.then("token trials", tokens.close, _STEP_S)
         await session.synchronise()
-        try:
-            yield session
-        finally:
-            await session.close()
+        yield session
 
 
 def _halting(guard: Guard, observe: Callable[[str, dict[str, Any]], None]) -> Callable[[str], None]:

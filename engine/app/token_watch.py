@@ -57,7 +57,7 @@ class TokenWatch:
         """Take up `market` and begin to judge its tokens; returns when all are, or after `within_s`."""
         await self.close()
         self._market = market
-        self._running = asyncio.create_task(self._all(head))
+        self._running = asyncio.create_task(self._all(head), name="token trials")
         await asyncio.wait({self._running}, timeout=within_s)
 
     def turn_to(self, router: str) -> None:
@@ -76,7 +76,7 @@ class TokenWatch:
         match fact:
             case BlockFinished():
                 if self._running is None or self._running.done():
-                    self._running = asyncio.create_task(self._pass(fact.block))
+                    self._running = asyncio.create_task(self._pass(fact.block), name="token trials")
             case OpportunityRefused() if fact.refused.reason in _UNJUDGED:
                 self._hurry(hop.token_in for hop in fact.refused.opportunity.hops)
             case OpportunityRefused() if fact.refused.reason in _DOUBTFUL:

@@ -107,7 +107,7 @@ class Tripwire:
         pools = self._records(self._rotation.take(healthy, SAMPLE_SIZE))
         ours = {pool.key: self._ours(pool) for pool in pools}
         raw = self._last if self._last is not None and self._last.block == block else None
-        self._running = asyncio.create_task(self._sample(block, pools, ours, raw))
+        self._running = asyncio.create_task(self._sample(block, pools, ours, raw), name="tripwire")
 
     async def _sample(
         self,
