@@ -33,6 +33,7 @@ from engine.domain.opportunity import Approved, CheckResult, Opportunity, Refusa
 from engine.domain.pool_state import BlockReading
 from engine.domain.ports import BlockSource
 from engine.execution.combination import Combination, alone, in_sequence, side_by_side
+from engine.gas_sharing import assess_riders, in_one, taking
 from engine.market.market import Market
 from engine.risk.activity import Activity
 from engine.risk.view import RiskView
@@ -196,14 +197,13 @@ class Pipeline:
             # What the deadline cut off is looked at again.
             self._carried.update(rows.tolist())
         view = self._with_outcomes(conditions.view)
-        approved = self._assess(found, view)
-        chosen = self._combine(
-            approved, self._assess_sequence(found, view, conditions.costs), conditions.costs
-        )
+        approved, riders = self._assess(found, view, conditions.costs)
+        sequence = self._assess_sequence(found, view, conditions.costs)
+        chosen = self._combine(approved, riders, sequence, conditions.costs)
         simulated, submitted = await self._carry_out(chosen, block, conditions.costs, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         finished = BlockFinished(
-            block, len(found), len(approved), simulated, submitted, elapsed_ms, found.partial
+            block, len(found), len(approved) + len(riders), simulated, submitted, elapsed_ms, found.partial
         )
         line.publish(finished)
         if line.tripwire is not None:
@@ -257,39 +257,58 @@ class Pipeline:
         for execution in await self._line.execute.on_block(block):
             self._line.publish(ExecutionResolved(execution))
 
-    def _assess(self, found: Sequence[Opportunity], view: RiskView) -> list[Approved]:
-        """Those the risk chain lets pass, best first. Each takes its pools: a later one that shares a pool
-        conflicts with it, as with one already in flight."""
+    def _assess(
+        self, found: Sequence[Opportunity], view: RiskView, costs: GasCosts
+    ) -> tuple[list[Approved], list[Approved]]:
+        """Those the risk chain lets pass, best first, and riders: those that are worth what they add to the
+        transaction of one of them, but no transaction of their own. Each takes its pools: a later one that
+        shares a pool conflicts with it, as with one already in flight."""
         line = self._line
-        approved: list[Approved] = []
+        approved, short = list[Approved](), list[Refused]()
         for opportunity in map(line.finance, found):
             verdict = line.assess(opportunity, view)
-            if isinstance(verdict, Refused):
+            if isinstance(verdict, Approved):
+                approved.append(verdict)
+                view = taking(view, verdict)
+                line.publish(OpportunityApproved(verdict))
+            elif verdict.reason is RefusalReason.NET_PROFIT_TOO_LOW:
+                short.append(verdict)
+            else:
                 line.publish(OpportunityRefused(verdict))
-                continue
-            approved.append(verdict)
-            view = replace(view, in_flight_pools=view.in_flight_pools | set(opportunity.pools))
-            line.publish(OpportunityApproved(verdict))
-        return approved
+        riders = assess_riders(line.assess, line.together, short, approved, view, costs)
+        riding = {each.opportunity.id for each in riders}
+        for refused in short:
+            if refused.opportunity.id not in riding:
+                line.publish(OpportunityRefused(refused))
+        for each in riders:
+            line.publish(OpportunityApproved(each))
+        return approved, riders
 
     def _assess_sequence(self, found: Found, view: RiskView, costs: GasCosts) -> list[Approved]:
         """The first opportunities of the finder's sequence, if the risk chain lets each of them pass with the
-        gas that it adds to the transaction; else none."""
+        gas that it adds to the transaction and its part of the transaction's own; else none."""
         line, approved = self._line, list[Approved]()
-        for opportunity in found.sequence[: line.together] if line.together > 1 else ():
-            first = all(each.opportunity.base_token != opportunity.base_token for each in approved)
-            due = line.finance(opportunity if first else added_to_another(opportunity, costs))
-            verdict = line.assess(due, view)
+        sequence = found.sequence[: line.together] if line.together > 1 else ()
+        due: dict[int, Opportunity] = {}
+        for token in {each.base_token for each in sequence}:
+            places = [at for at, each in enumerate(sequence) if each.base_token == token]
+            due |= zip(places, in_one([sequence[at] for at in places], costs), strict=True)
+        for at in range(len(sequence)):
+            verdict = line.assess(line.finance(due[at]), view)
             if isinstance(verdict, Refused):
                 return []
             approved.append(verdict)
         return approved
 
     def _combine(
-        self, approved: Sequence[Approved], planned: Sequence[Approved], costs: GasCosts
+        self,
+        approved: Sequence[Approved],
+        riders: Sequence[Approved],
+        planned: Sequence[Approved],
+        costs: GasCosts,
     ) -> list[Combination]:
         """What goes out together: opportunities side by side, or a sequence that is worth more."""
-        combined = side_by_side(approved, self._line.together)
+        combined = side_by_side(approved, self._line.together, riders)
         sequence = in_sequence(planned, approved)
         if sum(net_wei(each, costs) for each in sequence) <= sum(net_wei(each, costs) for each in combined):
             return combined
@@ -365,13 +384,6 @@ class Pipeline:
             submitted += 1
             line.publish(PlanSubmitted(sent, (time.perf_counter() - arrived) * 1e3))
         return simulated, submitted
-
-
-def added_to_another(opportunity: Opportunity, costs: GasCosts) -> Opportunity:
-    """The opportunity with what it adds to the cost of a transaction that is sent anyway."""
-    gas = costs.swap_gas(hop.protocol for hop in opportunity.hops)
-    added = costs.cost_added(opportunity.base_token, gas, len(opportunity.hops))
-    return replace(opportunity, gas_estimate=gas, gas_cost=added)
 
 
 def net_wei(combination: Combination, costs: GasCosts) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine.domain.opportunity import Approved
+from engine.domain.opportunity import Approved, Opportunity
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,59 @@ def alone(approved: Iterable[Approved]) -> list[Combination]:
     return [Combination((each,)) for each in approved]
 
 
-def side_by_side(approved: Sequence[Approved], most: int) -> list[Combination]:
-    """Opportunities that share no pool, best first: at most `most` of a base token in each transaction."""
+def side_by_side(
+    approved: Sequence[Approved], most: int, riders: Sequence[Approved] = ()
+) -> list[Combination]:
+    """Opportunities that share no pool, best first: at most `most` of a base token in each transaction.
+
+    `riders` fill the last one of their token, or are one together where nothing else of it is approved; they
+    do not pay for a transaction alone, and are not tried so.
+    """
     combinations = []
-    for token in dict.fromkeys(each.opportunity.base_token for each in approved):
+    for token in dict.fromkeys(each.opportunity.base_token for each in (*approved, *riders)):
         of_token = [each for each in approved if each.opportunity.base_token == token]
-        for start in range(0, len(of_token), most):
+        beside = tuple(each for each in riders if each.opportunity.base_token == token)
+        for start in range(0, max(len(of_token), 1), most):
             chosen = tuple(of_token[start : start + most])
-            combinations.append(Combination(chosen, chosen if len(chosen) > 1 else ()))
+            together = (*chosen, *beside)[:most] if len(chosen) < most else chosen
+            combinations.append(Combination(together, chosen if len(together) > 1 else ()))
     return combinations
+
+
+def room_beside(approved: Sequence[Approved], most: int) -> dict[str, int]:
+    """How many more opportunities of each base token the last transaction of that token can hold."""
+    counts = Counter(each.opportunity.base_token for each in approved)
+    return {token: -count % most for token, count in counts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Gas units and what they cost, base units of the base token."""
+
+    gas: int
+    cost: int
+
+
+def sharing(opportunities: Sequence[Opportunity], added: Sequence[Share], base: Share) -> list[Opportunity]:
+    """The opportunities of one transaction, each at the cost that it adds and its part of what the
+    transaction costs in any case: in proportion to what it earns over the former, so that each has a profit
+    left if all of them together have. The parts are `base` exactly."""
+    earned = [each.gross_profit - own.cost for each, own in zip(opportunities, added, strict=True)]
+    weights = earned if min(earned) > 0 else [1] * len(earned)
+    total, until, shared = sum(weights), 0, []
+    gas_before = cost_before = 0
+    for each, own, weight in zip(opportunities, added, weights, strict=True):
+        until += weight
+        gas, cost = base.gas * until // total, base.cost * until // total
+        shared.append(
+            replace(
+                each,
+                gas_estimate=own.gas + gas - gas_before,
+                gas_cost=own.cost + cost - cost_before,
+            )
+        )
+        gas_before, cost_before = gas, cost
+    return shared
 
 
 def in_sequence(planned: Sequence[Approved], approved: Sequence[Approved]) -> list[Combination]:

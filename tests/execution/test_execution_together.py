@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ from engine.storage.database import open_database
 from engine.storage.queries import LedgerQueries
 from engine.storage.repository import Repository
 
+ONE = Fraction(1)
+
 
 @dataclass
 class Running:
@@ -48,7 +51,9 @@ class Running:
     journal: FileJournal
     facts: list[Fact]
 
-    def pipeline(self, finder: CycleFinder, together: int, tokens: Sequence[str]) -> Pipeline:
+    def pipeline(
+        self, finder: CycleFinder, together: int, tokens: Sequence[str], rate: Fraction = ONE
+    ) -> Pipeline:
         bench, market = self.bench, self.bench.market
         bench.refresh()
         market.start(bench.rpc.head())
@@ -65,7 +70,7 @@ class Running:
                 operator_balance_wei=10**21,
                 next_base_fee_wei=block.next_base_fee_wei(),
             )
-            rates = dict.fromkeys(tokens, 1)
+            rates = dict.fromkeys(tokens, rate)
             return Conditions(view, GasCosts(block.next_base_fee_wei() + 10**8, rates))
 
         async def nothing(*_: object) -> tuple[()]:
@@ -224,3 +229,30 @@ def test_approved_is_what_a_plan_is_made_of(bench: RouterBench) -> None:
     assert plan.expected_profit == first.opportunity.gross_profit + second.opportunity.gross_profit
     assert plan.min_profit == plan.expected_profit
     assert plan.pools == {*first.opportunity.pools, *second.opportunity.pools}
+
+
+@pytest.mark.parametrize("together", [1, 4])
+async def test_what_pays_for_no_transaction_of_its_own_rides_in_anothers(
+    running: Running, together: int
+) -> None:
+    bench = running.bench
+    finder = Finder(bench.market, [bench.base], 2)
+    bench.refresh()
+    head = bench.rpc.head()
+    first, *rest = finder.find(None, head, GasCosts(), 32, None)
+    second = next(each for each in rest if not set(each.pools) & set(first.pools))
+    costs = GasCosts(1, {bench.base: 1})
+    swaps = costs.swap_gas(hop.protocol for hop in second.hops)
+    # So dear that the second earns what its swaps cost, and not what a transaction does.
+    per_gas = Fraction(2 * second.gross_profit, costs.base_gas + 2 * swaps)
+    assert swaps * per_gas < second.gross_profit < (costs.base_gas + swaps) * per_gas < first.gross_profit
+    gas_price = bench.rpc.mine().next_base_fee_wei() + 10**8
+    pipeline = running.pipeline(finder, together, [bench.base], per_gas / gas_price)
+    before = held(running, [bench.base])
+    executions = await running.two_blocks(pipeline)
+    assert_exact(running, executions, before)
+    (execution,) = executions
+    cycles = cycles_of(execution.intent.record)
+    assert [len(cycle) for cycle in cycles] == [2] * min(together, 2)
+    refused = [fact.refused for fact in running.facts if isinstance(fact, OpportunityRefused)]
+    assert any(each.opportunity.pools == second.pools for each in refused) == (together == 1)
