@@ -13,6 +13,7 @@ from engine.app.session import Session
 from engine.app.settings import Settings
 from engine.telemetry.alerts import Alerts
 from engine.telemetry.health import HealthBoard, health_path, write_health
+from engine.telemetry.process import process_facts
 from engine.telemetry.telemetry import Telemetry
 
 _EVERY_S = 1.0
@@ -70,6 +71,7 @@ def health_board(session: Session, records: Records, mode: str, alerts: Alerts |
             "sending": sending,
             "ledger": ledger,
             "alerts": told,
+            "process": process_facts,
         },
     )
 

@@ -89,7 +89,7 @@ async def open_records(
         if operator is not None:
             name = JOURNAL_NAME.format(chain_id=chain_id, operator=operator)
             journal = stack.enter_context(FileJournal(directory / name))
-        engine = open_database(directory / LEDGER_NAME)
+        engine = open_database(directory / LEDGER_NAME, whole=True)
         stack.callback(engine.dispose)
         repository = Repository(engine)
         run_id = repository.start_run(mode, chain_id, __version__)

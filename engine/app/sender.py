@@ -9,17 +9,19 @@ from dataclasses import dataclass
 
 from engine.app.settings import Settings
 from engine.chain.logs import token_delta
-from engine.chain.wire import quantity
-from engine.domain.errors import ConfigError, ExecutionError
+from engine.domain.errors import ConfigError, ExecutionError, NodeError
 from engine.domain.events import ExecutionResolved, Fact, PlanDispatched
 from engine.domain.execution import Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef
 from engine.domain.ports import Channel, Node, Signer
+from engine.domain.quantity import quantity
 from engine.execution.bids import Bidder
 from engine.execution.nonces import NonceLane
 from engine.execution.recovery import RecoverableJournal, recover
 from engine.execution.submitter import Submitter
 from engine.execution.tracker import Tracker
+
+_HEAD_TIMEOUT_S = 0.5
 
 
 @contextmanager
@@ -63,11 +65,26 @@ class Sender:
 
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
         """Send a simulated plan and follow it."""
-        with _journal_failures():
-            sent = await self._submitter.submit(simulated)
+        head = asyncio.create_task(self._head_number())
+        try:
+            with _journal_failures():
+                sent = await self._submitter.submit(simulated)
+        finally:
+            # Asked beside the sending, and only to tell later why a trade was missed.
+            reached = await head
         if isinstance(sent, Intent):
             self.tracker.follow(sent)
+            if reached is not None and reached > sent.block_number:
+                self.tracker.sent_late(sent)
         return sent
+
+    async def _head_number(self) -> int | None:
+        """The node's head; None when it does not say."""
+        try:
+            async with asyncio.timeout(_HEAD_TIMEOUT_S):
+                return quantity(await self._node.request("eth_blockNumber", []), "block number")
+        except (NodeError, TimeoutError):
+            return None
 
     async def on_block(self, block: BlockRef) -> list[Execution]:
         """Outcomes that `block` decided. Raises ForeignNonce when somebody else sends with the key."""
@@ -82,7 +99,7 @@ class Sender:
                 self._bidder.settle(execution)
         if not self.tracker.in_flight:
             count = await self._node.request("eth_getTransactionCount", [self._operator, hex(block.number)])
-            self._lane.observe(int(count, 16))
+            self._lane.observe(quantity(count, "transaction count"))
         return executions
 
 
@@ -119,9 +136,10 @@ async def open_sender(
         node.request("eth_getBalance", [operator, "latest"]),
         node.request("eth_getCode", [operator, "latest"]),
     )
-    if int(balance, 16) <= settings.risk.gas_reserve_wei:
+    held_wei = quantity(balance, "balance")
+    if held_wei <= settings.risk.gas_reserve_wei:
         raise ConfigError(
-            f"operator {operator} holds {int(balance, 16)} wei, not more than risk.gas_reserve_wei "
+            f"operator {operator} holds {held_wei} wei, not more than risk.gas_reserve_wei "
             f"({settings.risk.gas_reserve_wei}): send it native coin for gas"
         )
     if code != "0x":

@@ -163,11 +163,27 @@ class Outcome(StrEnum):
     UNDONE = "undone"
 
 
+class MissReason(StrEnum):
+    """Why a trade that was sent brought nothing.
+
+    OUTBID: a transaction before it went through two of its pools or more. STATE_MOVED: something else changed
+    what it was computed from. LATE: the block it was meant for was there without it. NOT_INCLUDED: nobody
+    touched its pools, and nobody included it.
+    """
+
+    OUTBID = "outbid"
+    STATE_MOVED = "state_moved"
+    LATE = "late"
+    NOT_INCLUDED = "not_included"
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """An intent and its outcome. `realised_profit` in base units of the base token, from the receipt's
     Transfer logs into and out of the router; `effective_gas_price_wei` per gas. Zero where not landed. For
-    the transaction's bytes a rollup charges `data_fee_wei` besides, or counts `data_gas` of the gas used."""
+    the transaction's bytes a rollup charges `data_fee_wei` besides, or counts `data_gas` of the gas used.
+    Of a trade that did not land, `miss` is the reason where the node told it, and `rival` the hash of the
+    transaction that touched its pools first."""
 
     intent: Intent
     outcome: Outcome
@@ -178,6 +194,8 @@ class Execution:
     effective_gas_price_wei: int = 0
     data_fee_wei: int = 0
     data_gas: int = 0
+    miss: MissReason | None = None
+    rival: str = ""
 
     @property
     def gas_paid_wei(self) -> int:

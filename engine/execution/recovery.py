@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from engine.domain.errors import NodeError
 from engine.domain.execution import Execution, Intent, Outcome
 from engine.domain.ports import Journal, Node
+from engine.domain.quantity import quantity
+from engine.execution.misses import attributed
 from engine.execution.nonces import ForeignNonce, NonceLane
 from engine.execution.receipts import Receipt, TokenDelta, execution_of
 from engine.execution.tracker import REORG_BLOCKS, amended, fetch_receipts, settle
@@ -73,6 +75,7 @@ async def recover(
                 resolved.append(Execution(intent, Outcome.NEVER_SENT))
                 unsent.append(intent)
     resolved += _amended(doubtful, receipts, router, token_delta)
+    resolved = [await attributed(node, execution, head) for execution in resolved]
     for execution in resolved:
         journal.record_outcome(execution)
     waiting = (*unsent, *(i for i in doubtful if i.transaction.nonce >= latest))
@@ -145,7 +148,8 @@ async def _counts(node: Node, operator: str) -> tuple[int, int, int]:
     for answer in answers:
         if isinstance(answer, NodeError):
             raise answer
-    return int(answers[0], 16), int(answers[1], 16), int(answers[2], 16)
+    latest, pending, head = (quantity(answer, "count") for answer in answers)
+    return latest, pending, head
 
 
 async def _known(node: Node, intents: list[Intent]) -> set[str]:

@@ -14,6 +14,7 @@ from engine.domain.execution import Plan, SimulatedPlan
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import CheckResult, RefusalReason, Refused
 from engine.domain.ports import Node
+from engine.domain.quantity import quantity
 
 GAS_MARGIN_NUMERATOR = 5
 GAS_MARGIN_DENOMINATOR = 4
@@ -89,7 +90,8 @@ class Simulator:
         for answer in (called, estimated):
             if isinstance(answer, NodeError):
                 return await self._failed(plan, block, RefusalReason.SIMULATION_REVERTED, _failure(answer))
-        profit, gas_used = int(called, 16) if called != "0x" else 0, int(estimated, 16)
+        profit = quantity(called, "profit") if called != "0x" else 0
+        gas_used = quantity(estimated, "gas estimate")
         numbers = {
             "expected_profit": str(plan.expected_profit),
             "simulated_profit": str(profit),

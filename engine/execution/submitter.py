@@ -141,17 +141,17 @@ class Submitter:
         self._write(intent)
         return intent if await self._send(intent, self._pool) else self._never_sent(intent)
 
-    def expire(self, intent: Intent) -> Execution:
+    def expire(self, missed: Execution) -> Execution:
         """Book a private intent whose last block passed without it as missed, and give its nonce back.
 
         Raises ExecutionError for an intent that waits in a pool, whose nonce only the chain gives back.
         """
+        intent = missed.intent
         if not intent.last_block:
             raise ExecutionError(f"intent {intent.id} waits in a pool: it does not expire")
-        execution = Execution(intent, Outcome.MISSED, intent.last_block)
-        self._journal.record_outcome(execution)
+        self._journal.record_outcome(missed)
         self._lane.release(intent.transaction.nonce)
-        return execution
+        return missed
 
     def _sign(
         self, nonce: int, to: str, calldata: bytes, gas: int, max_fee_wei: int, priority_fee_wei: int

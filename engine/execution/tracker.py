@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from engine.domain.describe import cycles_of
@@ -10,6 +11,8 @@ from engine.domain.errors import NodeError
 from engine.domain.execution import Execution, Intent, Outcome
 from engine.domain.market import BlockRef
 from engine.domain.ports import Journal, Node
+from engine.domain.quantity import quantity
+from engine.execution.misses import attributed
 from engine.execution.receipts import Receipt, TokenDelta, execution_of, parse_receipt
 from engine.execution.submitter import CANCEL, TRADE, Submitter
 
@@ -69,7 +72,7 @@ def amended(
     if receipt is None:
         return Execution(execution.intent, Outcome.UNDONE)
     found = execution_of(execution.intent, receipt, router, token_delta)
-    return None if found == execution else found
+    return None if found == replace(execution, miss=None, rival="") else found
 
 
 class Tracker:
@@ -102,6 +105,7 @@ class Tracker:
         self._tried: dict[int, int] = {}
         self._settled: dict[int, Execution] = {}
         self._rivals: dict[int, list[Intent]] = {}
+        self._late: set[str] = set()
         self._last: BlockRef | None = None
 
     @property
@@ -123,6 +127,10 @@ class Tracker:
     def follow(self, intent: Intent) -> None:
         """Track an intent to its outcome."""
         self._open.setdefault(intent.transaction.nonce, []).append(intent)
+
+    def sent_late(self, intent: Intent) -> None:
+        """Note that the block it was meant for was there already when it was sent."""
+        self._late.add(intent.id)
 
     def doubt(self, intent: Intent) -> None:
         """Watch an intent whose recorded outcome says that it did not land, until its nonce is used: a copy
@@ -153,13 +161,13 @@ class Tracker:
             self._node, [intent for nonce in decided for intent in self._members(nonce)]
         )
         for nonce in decided:
-            executions += self._decide(nonce, receipts)
+            executions += await self._decide(nonce, receipts, head)
         for nonce in sorted(self._open):
             if nonce < used:
                 continue
             members = self._open[nonce]
             if members[-1].last_block:
-                executions += self._expire(nonce, head)
+                executions += await self._expire(nonce, head)
             elif may_cancel and self._waited(members, head):
                 executions += await self._cancel(nonce, head)
         return executions
@@ -197,34 +205,36 @@ class Tracker:
 
     async def _used_nonces(self, head: BlockRef) -> int:
         count: Any = await self._node.request("eth_getTransactionCount", [self._operator, hex(head.number)])
-        try:
-            return int(count, 16)
-        except (TypeError, ValueError) as error:
-            raise NodeError(
-                f"malformed transaction count {count!r}", method="eth_getTransactionCount"
-            ) from error
+        return quantity(count, "transaction count")
 
     def _members(self, nonce: int) -> list[Intent]:
         # A cancellation that is sent anew at the same fee is the very transaction that is doubted.
         members = [*self._open.get(nonce, ()), *self._doubtful.get(nonce, ())]
         return list({intent.transaction.hash: intent for intent in reversed(members)}.values())[::-1]
 
-    def _decide(self, nonce: int, receipts: dict[str, Receipt]) -> list[Execution]:
+    async def _why(self, execution: Execution, head: BlockRef) -> Execution:
+        """The execution with the reason for a miss."""
+        was_late = execution.intent.id in self._late
+        self._late.discard(execution.intent.id)
+        return await attributed(self._node, execution, head.number, was_late=was_late)
+
+    async def _decide(self, nonce: int, receipts: dict[str, Receipt], head: BlockRef) -> list[Execution]:
         members = self._members(nonce)
         explained = any(intent.transaction.hash in receipts for intent in members)
         if not explained and nonce not in self._unexplained:
             # A node may know a block before it can find its receipts: ask once more at the next block.
             self._unexplained.add(nonce)
             return []
-        self._unexplained.discard(nonce)
-        self._tried.pop(nonce, None)
-        still_open = {intent.id for intent in self._open.pop(nonce, ())}
-        self._doubtful.pop(nonce, None)
+        still_open = {intent.id for intent in self._open.get(nonce, ())}
         executions = [
-            execution
+            await self._why(execution, head)
             for execution in settle(members, receipts, self._router, self._token_delta)
             if execution.intent.id in still_open or execution.intent.transaction.hash in receipts
         ]
+        self._unexplained.discard(nonce)
+        self._tried.pop(nonce, None)
+        self._open.pop(nonce, None)
+        self._doubtful.pop(nonce, None)
         for execution in executions:
             self._journal.record_outcome(execution)
             if execution.block_hash:
@@ -236,13 +246,14 @@ class Tracker:
         ]
         return executions
 
-    def _expire(self, nonce: int, head: BlockRef) -> list[Execution]:
+    async def _expire(self, nonce: int, head: BlockRef) -> list[Execution]:
         """Give up what was only shown to builders once its last block is there without it. A copy may have
         leaked or come back with a reorg: it is watched until the nonce is used."""
         members = self._open[nonce]
         if head.number < max(intent.last_block for intent in members):
             return []
-        executions = [self._submitter.expire(intent) for intent in members]
+        missed = [Execution(intent, Outcome.MISSED, intent.last_block) for intent in members]
+        executions = [self._submitter.expire(await self._why(each, head)) for each in missed]
         for intent in self._open.pop(nonce):
             self.doubt(intent)
         return executions

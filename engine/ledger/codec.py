@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.domain.execution import Execution, Intent, Outcome, SignedTransaction
+from engine.domain.execution import Execution, Intent, MissReason, Outcome, SignedTransaction
 
 
 def intent_to_json(intent: Intent) -> dict[str, Any]:
@@ -65,6 +65,7 @@ def outcome_to_json(execution: Execution) -> dict[str, Any]:
         "effective_gas_price_wei": str(execution.effective_gas_price_wei),
         "data_fee_wei": str(execution.data_fee_wei),
         "data_gas": execution.data_gas,
+        **({"miss": execution.miss.value, "rival": execution.rival} if execution.miss else {}),
     }
 
 
@@ -80,4 +81,6 @@ def outcome_from_json(value: dict[str, Any], intent: Intent) -> Execution:
         effective_gas_price_wei=int(value["effective_gas_price_wei"]),
         data_fee_wei=int(value.get("data_fee_wei", 0)),
         data_gas=int(value.get("data_gas", 0)),
+        miss=MissReason(value["miss"]) if "miss" in value else None,
+        rival=value.get("rival", ""),
     )

@@ -12,9 +12,10 @@ from engine.ledger.book import entries_of
 
 
 class Ledger(Protocol):
-    """Where executions are kept for reading. `put_execution` replaces what is there under the same id."""
+    """Where executions are kept for reading. `put_execution` replaces what is there under the same id, and
+    `holds` says whether it is there with all its entries: None when nothing is there under its id."""
 
-    def execution_state(self, execution_id: str) -> tuple[str, int] | None: ...
+    def holds(self, execution: Execution, entries: Sequence[Entry]) -> bool | None: ...
 
     def put_execution(self, execution: Execution, entries: Sequence[Entry]) -> None: ...
 
@@ -33,10 +34,11 @@ def reconcile(executions: Iterable[Execution], ledger: Ledger) -> Reconciled:
     last = {execution.intent.id: execution for execution in executions}
     level = added = corrected = 0
     for execution in last.values():
-        found = ledger.execution_state(execution.intent.id)
-        if found == (execution.outcome.value, execution.realised_profit):
+        entries = entries_of(execution)
+        found = ledger.holds(execution, entries)
+        if found:
             level += 1
             continue
-        ledger.put_execution(execution, entries_of(execution))
+        ledger.put_execution(execution, entries)
         added, corrected = added + (found is None), corrected + (found is not None)
     return Reconciled(level, added, corrected)

@@ -17,11 +17,12 @@ BUSY_TIMEOUT_MS = 5_000
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def open_database(path: Path, *, create: bool = True) -> Engine:
-    """The SQLite database at `path`, in WAL mode, migrated to the newest schema.
+def open_database(path: Path, *, create: bool = True, whole: bool = False) -> Engine:
+    """The SQLite database at `path`, in WAL mode, migrated to the newest schema; with `whole`, every page of
+    it is read and checked first.
 
-    Raises UsageError when it is missing (without `create`), unreadable, not a database, or newer than this
-    version.
+    Raises UsageError when it is missing (without `create`), unreadable, not a database, damaged, or newer
+    than this version.
     """
     if not create and not path.is_file():
         raise UsageError(f"there is no ledger at {path}: name the storage directory of an earlier run")
@@ -32,11 +33,14 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _prepare)
     try:
+        if whole:
+            _check_pages(engine)
         upgrade(engine)
-    except DatabaseError as error:
+    except (DatabaseError, _Damaged) as error:
         engine.dispose()
         raise UsageError(
-            f"ledger {path} cannot be used ({error.orig}): move it away and it is rebuilt from the journal"
+            f"ledger {path} cannot be used ({_reason(error)}): move it away and it is rebuilt from the "
+            "journal"
         ) from error
     except CommandError as error:
         engine.dispose()
@@ -45,6 +49,21 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
             "from the journal"
         ) from error
     return engine
+
+
+class _Damaged(Exception):
+    """What SQLite says about its pages."""
+
+
+def _reason(error: DatabaseError | _Damaged) -> object:
+    return error.orig if isinstance(error, DatabaseError) else error
+
+
+def _check_pages(engine: Engine) -> None:
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+    if found != "ok":
+        raise _Damaged(" ".join(str(found).split()))
 
 
 def upgrade(engine: Engine) -> None:
@@ -57,6 +76,8 @@ def upgrade(engine: Engine) -> None:
 
 
 def _prepare(connection: Any, record: Any) -> None:
+    # Damaged text is compared like other text, and found to differ.
+    connection.text_factory = lambda raw: raw.decode(errors="replace")
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",

@@ -119,6 +119,8 @@ class ExecutionRow(Base):
     gas_used: Mapped[int] = mapped_column(BigInteger)
     gas_price_wei: Mapped[int] = mapped_column(Uint256)
     gas_paid_wei: Mapped[int] = mapped_column(Uint256)
+    miss: Mapped[str | None] = mapped_column(String(16))
+    rival: Mapped[str | None] = mapped_column(String(66))
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (

@@ -32,6 +32,8 @@ EXPORT_COLUMNS = (
     "gas_used",
     "gas_price_wei",
     "gas_paid_wei",
+    "miss",
+    "rival",
 )
 _WIDE = ("expected_profit", "simulated_profit", "realised_profit", "gas_price_wei", "gas_paid_wei")
 
@@ -51,8 +53,10 @@ class LedgerQueries:
         return self._executions(select(ExecutionRow).order_by(ExecutionRow.recorded_at, ExecutionRow.nonce))
 
     def totals(self) -> dict[str, Any]:
-        """Outcomes counted, profits of landed trades by base token, gas paid in wei, mismatches."""
+        """Outcomes and reasons of misses counted, profits of landed trades by base token, gas paid in wei,
+        mismatches."""
         outcomes: Counter[str] = Counter()
+        misses: Counter[str] = Counter()
         by_token: dict[str, dict[str, int]] = {}
         symbols: dict[str, str] = {}
         gas_paid = mismatches = 0
@@ -61,6 +65,8 @@ class LedgerQueries:
             if row["kind"] != "trade":
                 continue
             outcomes[row["outcome"]] += 1
+            if row["miss"]:
+                misses[row["miss"]] += 1
             if row["outcome"] != "landed":
                 continue
             symbols[row["base_token"]] = row["base_symbol"]
@@ -75,6 +81,7 @@ class LedgerQueries:
                 sums[name] += amount
         return {
             "outcomes": dict(outcomes),
+            "misses": dict(misses),
             "gas_paid_wei": str(gas_paid),
             "mismatches": mismatches,
             "base_tokens": [

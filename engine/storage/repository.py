@@ -124,15 +124,30 @@ class Repository:
             for row in rows
         }
 
-    def execution_state(self, execution_id: str) -> tuple[str, int] | None:
-        """(outcome, realised profit) recorded under an id, or None."""
-        with Session(self._engine) as session:
-            found = session.execute(
-                select(ExecutionRow.outcome, ExecutionRow.realised_profit).where(
-                    ExecutionRow.id == execution_id
-                )
-            ).one_or_none()
-        return None if found is None else (found.outcome, found.realised_profit)
+    def holds(self, execution: Execution, entries: Sequence[Entry]) -> bool | None:
+        """Whether an execution is recorded with every fact and these entries; None when nothing is recorded
+        under its id. What cannot be read counts as recorded otherwise."""
+        wanted = _facts(_execution_row(execution))
+        try:
+            with Session(self._engine) as session:
+                row = session.get(ExecutionRow, execution.intent.id)
+                if row is None:
+                    return None
+                kept = session.execute(
+                    select(EntryRow.position, EntryRow.account, EntryRow.token, EntryRow.amount)
+                    .where(EntryRow.execution_id == row.id)
+                    .order_by(EntryRow.position)
+                ).all()
+                facts = _facts(row)
+        except (ValueError, TypeError, ArithmeticError):
+            return False
+        numbered = [(n, each.account, each.token, each.amount) for n, each in enumerate(entries)]
+        return facts == wanted and [tuple(each) for each in kept] == numbered
+
+
+def _facts(row: ExecutionRow) -> dict[str, object]:
+    """A row's columns, but for when it was written."""
+    return {c.name: getattr(row, c.name) for c in ExecutionRow.__table__.columns if c.name != "recorded_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,5 +225,7 @@ def _execution_row(execution: Execution) -> ExecutionRow:
         gas_used=execution.gas_used,
         gas_price_wei=execution.effective_gas_price_wei,
         gas_paid_wei=execution.gas_paid_wei,
+        miss=execution.miss.value if execution.miss else None,
+        rival=execution.rival or None,
         document=intent.record,
     )

@@ -18,9 +18,6 @@ Part = Callable[[], Mapping[str, Any]]
 # A report is written every second; a block is late after four times its interval.
 _STALE_AFTER_S = 10.0
 _SLOW_BLOCKS = 4
-# A report is written every second; a block is late after four times its interval.
-_STALE_AFTER_S = 10.0
-_SLOW_BLOCKS = 4
 
 
 @dataclass(slots=True)

@@ -280,7 +280,9 @@ class Telemetry:
             return
         self.counts[execution.outcome.value] += 1
         if execution.outcome is not Outcome.LANDED:
-            self.log.warning("execution_resolved", **numbers)
+            miss = execution.miss.value if execution.miss else None
+            self.counts[f"miss_{miss or 'unexplained'}"] += 1
+            self.log.warning("execution_resolved", **numbers, miss=miss, rival=execution.rival)
             return
         self.expected_profit_wei[intent.base_token] += intent.expected_profit
         self.realised_profit_wei[intent.base_token] += execution.realised_profit

@@ -100,6 +100,11 @@ class LivingWorld:
         before_mine(self.world.head.number)
         return self.wait(self.world.mine()).number
 
+    def trade(self) -> int:
+        """People trade on the head, and nothing is mined; its number."""
+        self.wait(self._trade())
+        return self.world.head.number
+
     def mine(self) -> int:
         """Mine one block in which nobody but the reporters and the traffic act."""
         self.wait(self._look())

@@ -264,7 +264,7 @@ async def test_a_fan_out_with_the_public_pool_is_not_private(
     assert isinstance(intent, Intent)
     assert intent.last_block == 0
     with pytest.raises(ExecutionError, match="does not expire"):
-        desk.submitter.expire(intent)
+        desk.submitter.expire(Execution(intent, Outcome.MISSED, intent.last_block))
     with pytest.raises(ValueError, match="at least one"):
         FanOut([])
 

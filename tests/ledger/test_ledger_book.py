@@ -70,9 +70,9 @@ class Kept:
     def __init__(self) -> None:
         self.rows: dict[str, Execution] = {}
 
-    def execution_state(self, execution_id: str) -> tuple[str, int] | None:
-        row = self.rows.get(execution_id)
-        return None if row is None else (row.outcome.value, row.realised_profit)
+    def holds(self, execution: Execution, entries: object) -> bool | None:
+        row = self.rows.get(execution.intent.id)
+        return None if row is None else row == execution
 
     def put_execution(self, execution: Execution, entries: object) -> None:
         self.rows[execution.intent.id] = execution

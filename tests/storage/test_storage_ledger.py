@@ -174,8 +174,10 @@ def test_putting_an_execution_again_replaces_it(repository: Repository, queries:
     repository.put_execution(lost, ())
     for _ in range(2):
         repository.put_execution(landed, entries_of(landed))
-    assert repository.execution_state(landed.intent.id) == ("landed", 2**200)
-    assert repository.execution_state("nothing") is None
+    assert repository.holds(landed, entries_of(landed))
+    assert repository.holds(landed, entries_of(landed)[:-1]) is False
+    assert repository.holds(lost, ()) is False
+    assert repository.holds(execution(opportunity(2), Outcome.LANDED, 2), ()) is None
     told = queries.explain(landed.intent.id)
     assert told is not None
     assert len(told["entries"]) == 4
@@ -191,7 +193,7 @@ async def test_the_writer_writes_everything_before_it_closes(repository: Reposit
     assert await writer.close()
     assert (writer.dropped, writer.failed) == (0, 0)
     assert queries.refusals() == {"token_not_allowed": 600}
-    assert repository.execution_state(done.intent.id) == ("landed", 2**200)
+    assert repository.holds(done, entries_of(done))
     assert not writer.record_verdict(refused(opportunity(1)))
 
 

@@ -80,6 +80,9 @@ def _show(found: dict[str, Any]) -> None:
             f"{execution['outcome']} in block {execution['block_number']}, transaction "
             f"{execution['transaction_hash']}, nonce {execution['nonce']}"
         )
+        if execution["miss"]:
+            rival = f" by {execution['rival']}" if execution["rival"] else ""
+            say(f"  missed because: {execution['miss'].replace('_', ' ')}{rival}")
         say(
             f"  expected {execution['expected_profit']}, simulated {execution['simulated_profit']}, realised "
             f"{execution['realised_profit']}; gas {execution['gas_used']} × {execution['gas_price_wei']} wei"
