@@ -88,6 +88,7 @@ def test_every_fact_is_one_json_line_and_counted():
         "submitted": 1,
         "landed": 2,
         "missed": 1,
+        "miss_unexplained": 1,
         "cancel_landed": 1,
         "mismatches": 1,
         "block_finished": 1,
