@@ -1,8 +1,8 @@
 """From scanned logs straight to arrays of events, without a Python object per log.
 
-Decoded here are the events of V2-type and V3-type pools, which are nearly all of a busy block. A log of any
-other kind that matters is handed to `engine.chain.logs`, which also words what is wrong with one; the answer
-is the same as if it had read everything.
+Decoded here are the events of V2-type and V3-type pools and V4's swaps, which are nearly all of a busy block.
+A log of any other kind that matters is handed to `engine.chain.logs`, which also words what is wrong with
+one; the answer is the same as if it had read everything.
 """
 
 from __future__ import annotations
@@ -21,10 +21,6 @@ from engine.amm.layout import (
     EVENT_V3_INITIALIZE,
     EVENT_V3_MINT,
     EVENT_V3_SWAP,
-    MAX_SQRT_RATIO,
-    MAX_TICK,
-    MIN_SQRT_RATIO,
-    MIN_TICK,
     StateEvents,
     allocate_events,
 )
@@ -38,8 +34,10 @@ from engine.chain.events import (
     V3_INITIALIZE,
     V3_MINT,
     V3_SWAP,
+    V4_SWAP,
 )
 from engine.chain.hex_text import are_digits_nb, eight_nb, limb_nb, prefixed_nb, word_nb
+from engine.chain.log_fields import fits_nb, is_price_nb, tick_of_nb
 from engine.chain.log_scanner import (
     ADDRESS,
     DATA,
@@ -50,6 +48,7 @@ from engine.chain.log_scanner import (
     WHICH,
     ScannedLogs,
 )
+from engine.chain.manager_logs import ManagedPools, decode_swap_nb, managed_row_nb
 from engine.domain.market import PoolRecord
 
 # What is made of each event: (kind, topics, words of data, word of a, of b, of the tick or -1). Where the
@@ -67,13 +66,12 @@ _SHAPES = {
 _SHAPE_OF = np.array([_SHAPES.get(topic, (0,) * 6) for topic in TOPICS], np.int64)
 _COUNTS = np.array([topic in OWN_EVENTS or topic in MANAGER_EVENTS for topic in TOPICS])
 
-# Rows of emitters: of nobody, and of those whose logs only the slow path reads.
-_NOBODY, _SLOW = -1, -2
-_LEAST_PRICE = np.uint64(MIN_SQRT_RATIO)
-_END_PRICE = tuple(np.uint64(MAX_SQRT_RATIO >> shift & (2**64 - 1)) for shift in (0, 64, 128))
+_V4_SWAP = TOPICS.index(V4_SWAP)
+
+# Rows of emitters: of nobody, of those whose logs only the slow path reads, and of V4's manager.
+_NOBODY, _SLOW, _MANAGER = -1, -2, -3
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_EVERY_BIT = np.uint64(2**64 - 1)
 
 
 class Rows(NamedTuple):
@@ -81,40 +79,6 @@ class Rows(NamedTuple):
 
     key: NDArray[np.uint64]
     row: NDArray[np.int32]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _tick_of_nb(limbs):
-    """(tick, whether a sign-extended int24 within the protocol's bounds)."""
-    high = limbs[1] & limbs[2] & limbs[3]
-    any_high = limbs[1] | limbs[2] | limbs[3]
-    if any_high == _ZERO:
-        return np.int64(min(limbs[0], np.uint64(MAX_TICK + 1))), limbs[0] <= np.uint64(MAX_TICK)
-    if high != _EVERY_BIT:
-        return np.int64(0), False
-    below = _ZERO - limbs[0]
-    tick = -np.int64(min(below, np.uint64(MAX_TICK + 1)))
-    return tick, below != _ZERO and below <= np.uint64(-MIN_TICK)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _is_price_nb(limbs):
-    if limbs[3] != _ZERO:
-        return False
-    if limbs[2] == _ZERO and limbs[1] == _ZERO:
-        return limbs[0] >= _LEAST_PRICE
-    if limbs[2] != _END_PRICE[2]:
-        return limbs[2] < _END_PRICE[2]
-    if limbs[1] != _END_PRICE[1]:
-        return limbs[1] < _END_PRICE[1]
-    return limbs[0] < _END_PRICE[0]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _fits_nb(limbs, bits):
-    if limbs[2] | limbs[3]:
-        return False
-    return bits == 128 or limbs[1] >> np.uint64(bits - 64) == _ZERO
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -155,26 +119,26 @@ def _decode_nb(text, shape, where, events, n, limbs):
         if place >= 0:
             word_nb(text, words + 64 * place, column[n])
     if kind == EVENT_V2_SYNC:
-        fits = _fits_nb(events.a[n], 112) and _fits_nb(events.b[n], 112)
+        fits = fits_nb(events.a[n], 112) and fits_nb(events.b[n], 112)
     elif kind == EVENT_V3_SWAP:
-        fits = _is_price_nb(events.a[n]) and _fits_nb(events.b[n], 128)
+        fits = is_price_nb(events.a[n]) and fits_nb(events.b[n], 128)
     elif kind == EVENT_V3_INITIALIZE:
-        fits = _is_price_nb(events.a[n])
+        fits = is_price_nb(events.a[n])
     else:
-        fits = _fits_nb(events.a[n], 128)
+        fits = fits_nb(events.a[n], 128)
     if not fits:
         return False
     lower, upper, ok = np.int64(0), np.int64(0), True
     if shape[5] >= 0:
         word_nb(text, words + 64 * shape[5], limbs)
-        lower, ok = _tick_of_nb(limbs)
+        lower, ok = tick_of_nb(limbs)
     elif shape[1] == 4:
         for place in range(2):
             at = where[TOPIC + 2 + place]
             if not (prefixed_nb(body, at) and are_digits_nb(body, at + 2, 64)):
                 return False
             word_nb(text, at + 2, limbs)
-            tick, within = _tick_of_nb(limbs)
+            tick, within = tick_of_nb(limbs)
             ok = ok and within
             lower, upper = (tick, upper) if place == 0 else (lower, tick)
         ok = ok and lower < upper
@@ -193,7 +157,7 @@ def _insert_nb(rows, digits, row):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def decode_nb(text, places, shapes, counts, rows, events, order, left):
+def decode_nb(text, places, shapes, counts, rows, managed, events, order, left):
     """Decode scanned logs: writes the events, `order` i64[n] each event's place among the logs, and `left`
     i64[m] the places of the logs for the slow path. Returns (events, logs left, state logs of pools that are
     not followed)."""
@@ -207,6 +171,16 @@ def decode_nb(text, places, shapes, counts, rows, events, order, left):
         row, plain = np.int32(_NOBODY), where[ADDRESS] >= 0 and prefixed_nb(text.body, where[ADDRESS])
         if plain:
             row, plain = _row_nb(text, where[ADDRESS] + 2, rows)
+        if plain and row == _MANAGER:
+            row, plain = managed_row_nb(text, where, managed, limbs)
+            if plain and row >= 0 and which == _V4_SWAP:
+                made = decode_swap_nb(text, where, events, written, limbs)
+                for n in range(written, written + made):
+                    events.pool[n], order[n] = row, number
+                written += made
+                if made:
+                    continue
+            plain = plain and (row == _NOBODY or which < 0)
         if plain and row == _NOBODY:
             unknown += which >= 0 and counts[which]
         elif plain and row >= 0 and which < 0:
@@ -239,6 +213,7 @@ class LogDecoder:
         self._pools = pools
         self._hubs = {} if hubs is None else hubs
         self._known = 0
+        self._managed = ManagedPools(pools, self._hubs)
         self._rows = _empty_rows(16)
         self._events = allocate_events(64)
         self._order = np.zeros(64, np.int64)
@@ -251,11 +226,20 @@ class LogDecoder:
             return self._slowly(logs)
         if len(self._pool_row) != self._known:
             self._learn()
-        if len(logs) > len(self._order):
-            self._events = allocate_events(2 * len(logs))
-            self._order, self._left = np.zeros(2 * len(logs), np.int64), np.zeros(2 * len(logs), np.int64)
+        # A log makes two events at most.
+        if 2 * len(logs) > len(self._order):
+            self._events = allocate_events(4 * len(logs))
+            self._order, self._left = np.zeros(4 * len(logs), np.int64), np.zeros(4 * len(logs), np.int64)
         written, left, unknown = decode_nb(
-            logs.text, logs.places, _SHAPE_OF, _COUNTS, self._rows, self._events, self._order, self._left
+            logs.text,
+            logs.places,
+            _SHAPE_OF,
+            _COUNTS,
+            self._rows,
+            self._managed.table,
+            self._events,
+            self._order,
+            self._left,
         )
         events = StateEvents(*(column[:written].copy() for column in self._events))
         if not left:
@@ -303,8 +287,10 @@ class LogDecoder:
         for key, row in islice(self._pool_row.items(), self._known, None):
             again = bool(self._pools) and self._pools[row].protocol in slow.READ_AGAIN
             self._insert(key, _SLOW if again else row)
+        self._managed.learn()
         for emitter in self._hubs:
-            self._insert(emitter, _SLOW)
+            apart = emitter == self._managed.manager and emitter not in self._pool_row
+            self._insert(emitter, _MANAGER if apart else _SLOW)
         self._known = len(self._pool_row)
 
     def _insert(self, address: str, row: int) -> None:

@@ -13,7 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.amm.layout import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
+from engine.amm.layout import (
+    EVENT_SWAP_FEE,
+    EVENT_V3_SWAP,
+    MAX_SQRT_RATIO,
+    MAX_TICK,
+    MIN_SQRT_RATIO,
+    MIN_TICK,
+)
 from engine.chain import events
 from engine.chain import logs as slow
 from engine.chain.creations import CREATION_TOPICS
@@ -236,6 +243,62 @@ def test_logs_of_hubs_and_of_pools_that_must_be_read_say_what_they_say_parsed() 
             log["topics"] = log["topics"] if rng.random() < 0.7 else ["0x" + word(5), "0x" + word(7)]
             log["address"] = rng.choice([log["address"], STRANGER, "0x" + "77" * 20])
         assert check(orjson.dumps(logs), decoder, pools=pools, hubs=hubs) is not None
+
+
+def managed_logs(rng: random.Random, manager: str, count: int) -> list[dict[str, Any]]:
+    """Logs of V4's manager, most of them swaps, and of others."""
+    logs = block_of(rng, count)
+    for log in logs:
+        if rng.random() < 0.2:
+            continue
+        log["address"] = manager
+        signed = [rng.choice([-1, 1]) * rng.getrandbits(100) for _ in "01"]
+        tick = rng.choice(TICKS) if rng.random() < 0.1 else rng.randint(MIN_TICK, MAX_TICK)
+        fee = rng.choice([0, 3000, 1_000_000, 1_000_001, 2**24]) if rng.random() < 0.3 else 500
+        liquidity = rng.choice(EDGES) if rng.random() < 0.1 else rng.getrandbits(90)
+        price = rng.choice(PRICES) if rng.random() < 0.1 else rng.randrange(MIN_SQRT_RATIO, MAX_SQRT_RATIO)
+        values = [*signed, price, liquidity, tick, fee]
+        swap = events.V4_SWAP if rng.random() < 0.8 else rng.choice([*events.EVENTS, events.TRANSFER])
+        log["topics"] = [swap, "0x" + word(rng.randrange(5, 36)), "0x" + word(0xAB)]
+        log["data"] = "0x" + "".join(map(word, values))
+        if rng.random() < 0.02:
+            bend(rng, log)
+    return logs
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_logs_of_the_manager_say_what_they_say_parsed(seed: int) -> None:
+    rng = random.Random(seed)
+    manager, other = "0x" + "44" * 20, "0x" + "45" * 20
+    pools = [PoolRecord(f"0x{n:040x}", Protocol.UNISWAP_V4, "", (), 0) for n in range(40)]
+    ids = {"0x" + word(n): n for n in range(6, 34)}
+    hubs = {manager: ids} if seed % 3 else {manager: ids, other: {"0x" + word(39): 39}}
+    decoder = LogDecoder(POOLS, pools, hubs)
+    bodies = [orjson.dumps(managed_logs(rng, manager, 12)) for _ in range(60)]
+    results = [check(body, decoder, pools=pools, hubs=hubs) for body in bodies]
+    decoded = [result for result in results if result is not None]
+    assert len(decoded) > 9
+    assert sum((result.events.kind == EVENT_SWAP_FEE).sum() for result in decoded) > 20
+
+
+def test_the_managers_swaps_are_read_without_the_slow_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, pools = "0x" + "44" * 20, [PoolRecord("0x" + "11" * 20, Protocol.UNISWAP_V4, "", (), 0)]
+    hubs = {manager: {"0x" + word(7): 0}}
+    decoder = LogDecoder({"0x" + word(7): 0}, pools, hubs)
+    monkeypatch.setattr(slow, "decode", None)
+    swap = "0x" + "".join(map(word, [-5, 4, 1 << 96, 10**9, 0, 3000]))
+    log = {"address": manager, "data": swap, "removed": False, "blockHash": HASH}
+    logs = [
+        {**log, "topics": [events.V4_SWAP, "0x" + word(n), "0x" + word(1)], "logIndex": hex(n)}
+        for n in (7, 8)
+    ]
+    scanned = scan_logs(orjson.dumps(logs), HASH)
+    assert isinstance(scanned, ScannedLogs)
+    decoded = decoder.decode(scanned)
+    assert decoded.events.kind.tolist() == [EVENT_V3_SWAP, EVENT_SWAP_FEE]
+    assert decoded.events.a[:, 0].tolist() == [0, 3000]
+    assert decoded.events.tick_lower.tolist() == [0, 1]
+    assert decoded.unknown == 1
 
 
 def test_pools_added_later_are_seen() -> None:
