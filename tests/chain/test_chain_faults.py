@@ -110,7 +110,17 @@ async def assert_equals_node(follower: Follower, dex: LocalDex) -> None:
     assert not follower.market.quarantined
 
 
-@pytest.mark.parametrize(("seed", "kinds"), [(1, ("ws", "ws")), (2, ("http", "ws"))])
+@pytest.mark.parametrize(
+    ("seed", "kinds"),
+    [
+        (1, ("ws", "ws")),
+        (2, ("http", "ws")),
+        *(
+            pytest.param(n, ("ws", "http" if n % 3 else "ws"), marks=pytest.mark.campaign)
+            for n in range(3, 21)
+        ),
+    ],
+)
 async def test_the_market_equals_the_node_whatever_happened_in_between(
     local_dex: LocalDex, seed: int, kinds: tuple[str, str]
 ) -> None:

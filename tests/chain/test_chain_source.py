@@ -136,6 +136,22 @@ async def test_reorgs_down_to_the_undo_limit_are_followed(local_node: LocalNode,
         follower.assert_equals_node()
 
 
+@pytest.mark.campaign
+@pytest.mark.parametrize("depth", range(1, UNDO_BLOCKS + 1))
+async def test_a_reorg_of_each_depth_is_followed(local_node: LocalNode, depth: int) -> None:
+    local_node.rpc("anvil_mine", "0x5")
+    async with following(local_node, "ws") as follower:
+        await asyncio.to_thread(local_node.rpc, "anvil_mine", hex(70))
+        await follower.caught_up()
+        await asyncio.to_thread(reorg, local_node, depth)
+        await follower.caught_up()
+        follower.assert_equals_node()
+        local_node.mine(2)
+        await follower.caught_up()
+        follower.assert_equals_node()
+        assert depth in [values["depth"] for fact, values in follower.facts if fact == "reorg"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_deeper_reorg_is_refused(local_node: LocalNode, kind: str) -> None:
     async with following(local_node, kind) as follower:

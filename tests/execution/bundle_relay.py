@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -29,6 +29,9 @@ MODES = (
     "drop",  # says yes and forgets
     "delay",  # offers the bundle to the block after the one asked for
     "leak",  # shows the transaction to the public pool as well
+    "unbundle",  # gives its transactions to the public pool one by one, tried or not
+    "equivocate",  # includes it, and then has another block win that does not
+    "duplicate",  # takes the same bundle as often as it likes, for several blocks
     "refuse",  # JSON-RPC error with HTTP 200
     "busy",  # HTTP 429
     "broken",  # HTTP 500 with a page
@@ -128,6 +131,9 @@ class BundleRelay:
         if raws and self.mode != "drop":
             bundle.block += self.mode == "delay"
             self.bundles.append(bundle)
+            if self.mode == "duplicate":
+                again = [replace(bundle, block=bundle.block + later) for later in (0, 1, 2)]
+                self.bundles += again
         if self.mode == "leak":
             for raw in raws:
                 await self._node.request("eth_sendRawTransaction", [raw])
@@ -168,13 +174,23 @@ class BundleRelay:
         for bundle in sorted(waiting, key=lambda bundle: -paid[id(bundle)]):
             if (await self._try([*chosen, bundle])).works:
                 chosen.append(bundle)
+        if self.mode == "unbundle":
+            chosen = waiting[::-1]
         await self._mine(chosen)
+        if self.mode == "equivocate" and chosen:
+            await self._node.request("anvil_reorg", [1, []])
+            await self._node.request("anvil_dropAllTransactions", [])
         return chosen
 
     async def _mine(self, bundles: list[Bundle]) -> None:
         for bundle in bundles:
             for raw in bundle.raws:
-                await self._node.request("eth_sendRawTransaction", [raw])
+                try:
+                    await self._node.request("eth_sendRawTransaction", [raw])
+                except NodeError as error:
+                    # A copy that is in the pool already is mined as well.
+                    if "already" not in str(error) and self.mode != "unbundle":
+                        raise
         await self._node.request("evm_mine", [])
 
     async def _try(self, bundles: list[Bundle]) -> _Trial:

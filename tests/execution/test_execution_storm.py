@@ -3,175 +3,47 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from bundle_relay import serve_relay
+from coincurve import PrivateKey
 from router_bench import RouterBench
+from storm import ACTIONS, Storm
 
 from engine.chain.keys import LocalSigner
-from engine.chain.logs import token_delta
+from engine.chain.relays import RelayChannel, known_relays
 from engine.chain.rpc import RpcNode
-from engine.domain.execution import Execution, Intent, Outcome, SimulatedPlan
-from engine.domain.ledger import NATIVE
-from engine.domain.opportunity import Approved, CheckResult
-from engine.execution.nonces import NonceLane
-from engine.execution.planner import Planner, PlanTerms
+from engine.domain.execution import Outcome
+from engine.execution.nonces import ForeignNonce
 from engine.execution.recovery import recover
-from engine.execution.simulator import Simulator
-from engine.execution.submitter import Submitter
-from engine.execution.tracker import Tracker
-from engine.ledger.book import balances, entries_of
 from engine.ledger.journal import FileJournal, read_executions
 
-CYCLES = [["v3y", "v2x"], ["v2y", "v2x"], ["v2y", "v3x"], ["v3y", "v3ab", "v2b"], ["v3y", "v3x"]]
-ACTIONS = 16
-DEPTHS = (1, 2, 3, 5, 8)
-MINED = (Outcome.LANDED, Outcome.REVERTED)
+IDENTITY = PrivateKey(b"\x09" * 32)
+# How a relay may behave besides as it should.
+UNRULY = (
+    "drop",
+    "delay",
+    "leak",
+    "unbundle",
+    "equivocate",
+    "duplicate",
+    "refuse",
+    "busy",
+    "broken",
+    "wrong_hash",
+    "silent",
+    "cut",
+    "flood",
+)
 
 
-class Storm:
-    """One operator whose transactions are dropped, stuck, reorganised and resent, and who dies at times."""
-
-    def __init__(self, bench: RouterBench, node: RpcNode, signer: LocalSigner, path: Path, seed: int):
-        self.bench, self.node, self.signer, self.path = bench, node, signer, path
-        self.rng = random.Random(seed)
-        self.met: Counter[str] = Counter()
-        self.first = bench.rpc.head().number
-        self.before_wei = self.funds()
-        self.journal = FileJournal(path)
-        self._use(NonceLane(0))
-
-    def _use(self, lane: NonceLane) -> None:
-        self.submitter = Submitter(self.node, self.signer, self.journal, lane, 31337)
-        self.tracker = Tracker(
-            self.node,
-            self.journal,
-            self.submitter,
-            self.signer.address,
-            self.bench.router,
-            token_delta,
-            missed_after_blocks=3,
-        )
-
-    def funds(self) -> int:
-        return int(self.bench.rpc("eth_getBalance", self.signer.address, "latest"), 16)
-
-    async def act(self) -> None:
-        actions: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
-            "trade": (5, self.trade),
-            "block": (4, self.mine),
-            "dropped": (2, self.drop),
-            "reorg without": (2, self.reorg),
-            "reorg with": (1, self.reorg_with),
-            "stuck": (1, self.spike),
-            "resent": (1, self.resend),
-            "killed": (2, self.restart),
-        }
-        names = list(actions)
-        (name,) = self.rng.choices(names, [actions[each][0] for each in names])
-        await actions[name][1]()
-
-    async def trade(self) -> None:
-        head = self.bench.rpc.mine()
-        await self.tracker.on_block(head)
-        opportunity = self.bench.opportunity(self.rng.choice(CYCLES), head, gas_estimate=300_000, gas_cost=1)
-        if opportunity.gross_profit <= 0:
-            return
-        plan = Planner(self.bench.router, PlanTerms(priority_fee_wei=10**8)).plan(
-            Approved(opportunity, (CheckResult("test", True),)), head
-        )
-        simulated = await Simulator(self.node, self.signer.address).simulate(plan, head)
-        if isinstance(simulated, SimulatedPlan):
-            sent = await self.submitter.submit(simulated)
-            if isinstance(sent, Intent):
-                self.tracker.follow(sent)
-                self.met["sent"] += 1
-
-    async def mine(self) -> None:
-        await self.tracker.on_block(self.bench.rpc.mine())
-
-    async def drop(self) -> None:
-        for intent in self.tracker.in_flight[:1]:
-            self.bench.rpc("anvil_dropTransaction", intent.transaction.hash)
-            self.met["dropped"] += 1
-
-    async def reorg(self) -> None:
-        await self._reorganise([])
-
-    async def reorg_with(self) -> None:
-        waiting = [intent.transaction.raw for intent in self.tracker.in_flight[:1]]
-        await self._reorganise([["0x" + raw.hex(), 0] for raw in waiting])
-
-    async def _reorganise(self, transactions: list[list[object]]) -> None:
-        deepest = self.bench.rpc.head().number - self.first
-        depths = [depth for depth in DEPTHS if depth < deepest]
-        if not depths:
-            return
-        self.bench.rpc("anvil_reorg", self.rng.choice(depths), transactions)
-        self.met["reorganised with ours" if transactions else "reorganised"] += 1
-        await self.mine()
-
-    async def spike(self) -> None:
-        """Three blocks whose base fee is beyond what anything in the pool pays."""
-        for _ in range(3):
-            self.bench.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**12))
-            await self.mine()
-        self.bench.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**9))
-        self.met["base fee spike"] += 1
-        await self.mine()
-
-    async def resend(self) -> None:
-        """What was sent comes in again, from somebody who has seen it."""
-        for intent in self.tracker.in_flight[-1:]:
-            await self.node.batch([("eth_sendRawTransaction", ["0x" + intent.transaction.raw.hex()])])
-            self.met["resent"] += 1
-
-    async def restart(self) -> None:
-        self.journal.close()
-        self.journal = FileJournal(self.path)
-        found = await recover(self.node, self.journal, self.signer.address, self.bench.router, token_delta)
-        self._use(found.lane)
-        for intent in found.in_flight:
-            self.tracker.follow(intent)
-        for intent in found.doubtful:
-            self.tracker.doubt(intent)
-        for execution in found.settled:
-            self.tracker.watch(execution)
-        self.met["restarted"] += 1
-
-    async def settle(self) -> None:
-        """Blocks without disorder, until nothing is in flight. What waits above a nonce that was given back
-        goes on when the next trade fills it."""
-        for number in range(60):
-            await (self.trade() if number % 6 == 5 else self.mine())
-            if not self.tracker.in_flight:
-                return
-        raise AssertionError(f"still in flight: {[each.id for each in self.tracker.in_flight]}")
-
-    def check(self) -> None:
-        """The invariants: one outcome per nonce, the chain's transactions are the journal's, to the wei."""
-        last: dict[str, Execution] = {each.intent.id: each for each in read_executions(self.path)}
-        assert self.journal.open_intents() == []
-        assert Outcome.UNDONE not in {execution.outcome for execution in last.values()}
-        count = int(self.bench.rpc("eth_getTransactionCount", self.signer.address, "latest"), 16)
-        mined = [each for each in last.values() if each.outcome in MINED]
-        assert sorted(each.intent.transaction.nonce for each in mined) == list(range(count))
-        ours = {}
-        for number in range(self.first + 1, self.bench.rpc.head().number + 1):
-            block = self.bench.rpc("eth_getBlockByNumber", hex(number), True)
-            ours |= {
-                each["hash"]: number for each in block["transactions"] if each["from"] == self.signer.address
-            }
-        assert {each.intent.transaction.hash: each.block_number for each in mined} == ours
-        sums = balances(entry for execution in last.values() for entry in entries_of(execution))
-        held = self.bench.balance(self.bench.base, self.bench.router)
-        assert sums.get(("router", self.bench.base), 0) == held
-        assert sums.get(("operator", NATIVE), 0) == self.funds() - self.before_wei
-        for execution in last.values():
-            if execution.outcome is Outcome.LANDED and execution.intent.kind == "trade":
-                assert execution.realised_profit >= int(execution.intent.record["plan"]["min_profit"])
+def seeds(usual: int, campaign: int) -> list[Any]:
+    """The first `usual` seeds, and in campaigns those up to `campaign`."""
+    rest = range(usual + 1, campaign + 1)
+    return [*range(1, usual + 1), *(pytest.param(n, marks=pytest.mark.campaign) for n in rest)]
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.campaign) for n in range(2, 61))])
@@ -185,5 +57,118 @@ async def test_chain_journal_and_ledger_agree_after_any_disorder(
             await storm.act()
         assert storm.met["sent"]
         await storm.settle()
+        storm.check()
+        storm.journal.close()
+
+
+@pytest.mark.parametrize("seed", seeds(1, 50))
+async def test_a_key_that_somebody_else_uses_sends_nothing_more(
+    bench: RouterBench, signer: LocalSigner, tmp_path: Path, seed: int
+) -> None:
+    """A stranger with the key sends, mined or waiting, below what is in flight, at it, or above a gap."""
+    rng = random.Random(seed)
+    async with RpcNode(bench.rpc.url) as node:
+        storm = Storm(bench, node, signer, tmp_path / "journal.jsonl", seed)
+        for _ in range(rng.randrange(1, 4)):
+            await storm.trade()
+        ahead = storm.lane.next_nonce
+        gap = rng.choice((0, 0, 1, 3))
+        mined = rng.random() < 0.5
+        stranger = signer.sign(
+            {
+                "type": 2,
+                "chainId": 31337,
+                "nonce": ahead + gap
+                if gap or not storm.tracker.in_flight
+                else rng.choice((ahead, ahead - 1)),
+                "to": "0x" + "77" * 20,
+                "value": 1,
+                "data": "0x",
+                "gas": 21_000,
+                "maxFeePerGas": 10**12,
+                "maxPriorityFeePerGas": 10**11,
+            }
+        )
+        await node.request("eth_sendRawTransaction", ["0x" + stranger.raw.hex()])
+        if mined:
+            for _ in range(3):
+                await storm.mine()
+        storm.journal.close()
+        taken = stranger.nonce < ahead
+        with FileJournal(storm.path) as journal:
+            count = int(await node.request("eth_getTransactionCount", [signer.address, "latest"]), 16)
+            refused: ForeignNonce | None = None
+            try:
+                found = await recover(node, journal, signer.address, bench.router, _no_delta)
+            except ForeignNonce as error:
+                refused = error
+            assert refused is None or refused.chain_nonce > refused.next_nonce
+            if refused is None and count > ahead:
+                # Mined already: the lane begins after it, and never gives that nonce out.
+                assert found.lane.next_nonce >= count
+            elif not taken and not gap and not mined:
+                assert refused is not None
+        executions = {each.intent.id: each for each in read_executions(storm.path)}.values()
+        for each in executions:
+            if each.intent.transaction.nonce == stranger.nonce and count > stranger.nonce:
+                assert each.outcome is not Outcome.LANDED
+
+
+def _no_delta(logs: Any, token: str, holder: str) -> int:
+    return 0
+
+
+@pytest.mark.parametrize("seed", seeds(0, 20))
+@pytest.mark.parametrize("mode", UNRULY)
+async def test_a_relay_that_misbehaves_at_times(
+    bench: RouterBench, signer: LocalSigner, tmp_path: Path, mode: str, seed: int
+) -> None:
+    await through_relay(bench, signer, tmp_path, [mode], seed)
+
+
+@pytest.mark.parametrize("seed", seeds(1, 20))
+async def test_a_relay_that_misbehaves_in_every_way(
+    bench: RouterBench, signer: LocalSigner, tmp_path: Path, seed: int
+) -> None:
+    await through_relay(bench, signer, tmp_path, list(UNRULY), seed)
+
+
+async def through_relay(
+    bench: RouterBench, signer: LocalSigner, directory: Path, modes: list[str], seed: int
+) -> None:
+    """Bundles through a relay that behaves and misbehaves in turn; then it behaves, and all is in order."""
+    rng = random.Random(f"{seed} {modes}")
+    async with (
+        RpcNode(bench.rpc.url) as node,
+        serve_relay(node) as relay,
+        aiohttp.ClientSession() as session,
+    ):
+        described = known_relays()["flashbots"].model_copy(update={"url": relay.url, "timeout_s": 0.3})
+
+        def channel() -> RelayChannel:
+            # A fresh one has no memory of failures, which would leave the relay alone for long.
+            return RelayChannel("test", described, IDENTITY, session)
+
+        storm = Storm(bench, node, signer, directory / "journal.jsonl", seed, channel())
+        for _ in range(5):
+            relay.mode = rng.choice(("honest", *modes, *modes))
+            await storm.trade()
+            if rng.random() < 0.8:
+                await relay.build()
+            if rng.random() < 0.3:
+                storm.channel = channel()
+                await storm.restart()
+            await storm.tracker.on_block(bench.rpc.head())
+        relay.mode = "honest"
+        storm.channel = channel()
+        await storm.restart()
+        for _ in range(12):
+            await relay.build()
+            await storm.tracker.on_block(bench.rpc.head())
+            if not storm.tracker.in_flight:
+                break
+        await storm.trade()
+        await relay.build()
+        await storm.tracker.on_block(bench.rpc.head())
         storm.check()
         storm.journal.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import subprocess
 import sys
 import zlib
@@ -117,6 +118,52 @@ def test_damage_before_the_end_is_refused_by_name_at_every_byte(path: Path):
         with pytest.raises(JournalCorrupt, match=r"journal\.jsonl, line 1"):
             FileJournal(path)
         assert path.read_bytes() == bytes(damaged)
+
+
+LAST_BYTES, STRIDES = 4096, 32
+
+
+@pytest.fixture
+def long_journal(path: Path) -> Path:
+    """A journal of more than the bytes that are damaged."""
+    with FileJournal(path) as journal:
+        number = 0
+        while not path.exists() or path.stat().st_size < 2 * LAST_BYTES:
+            number += 1
+            journal.record_intent(intent(number))
+            journal.record_outcome(execution(intent(number)))
+    return path
+
+
+@pytest.mark.usefixtures("quick_disk")
+@pytest.mark.parametrize(
+    "stride", [0, *(pytest.param(n, marks=pytest.mark.campaign) for n in range(1, STRIDES))]
+)
+def test_torn_or_damaged_at_every_byte_of_the_last_4_kib(long_journal: Path, stride: int):
+    """What is whole before a torn end is kept, and nothing else; any other damage is refused by name."""
+    path, rng = long_journal, random.Random(stride)
+    whole = path.read_bytes()
+    known = list(read_executions(path))
+    for at in range(len(whole) - LAST_BYTES + stride, len(whole), STRIDES):
+        path.write_bytes(whole[:at])
+        kept = whole[:at].rfind(b"\n") + 1
+        with FileJournal(path) as journal:
+            assert journal.torn_bytes == at - kept
+        assert path.read_bytes() == whole[:kept]
+        found = list(read_executions(path))
+        assert found == known[: len(found)]
+        damaged = bytearray(whole)
+        damaged[at] ^= rng.randrange(1, 256)
+        path.write_bytes(damaged)
+        # Damage may look like a crash's torn write at the very end only.
+        lost = b"\n" not in damaged[at:] or (damaged[at] == 0 and b"\n" not in whole[at:-1])
+        if lost:
+            with FileJournal(path) as journal:
+                assert journal.torn_bytes > 0
+        else:
+            with pytest.raises(JournalCorrupt, match=r"journal\.jsonl, line"):
+                FileJournal(path)
+            assert path.read_bytes() == bytes(damaged)
 
 
 def test_a_damaged_complete_last_record_is_not_taken_for_a_torn_one(path: Path):
