@@ -46,6 +46,11 @@ class NonceLane:
             self._next -= 1
             self._returned.discard(self._next)
 
+    def spend(self, nonce: int) -> None:
+        """Never give this nonce out again: a transaction of ours that was given up has landed after all."""
+        self._returned.discard(nonce)
+        self._next = max(self._next, nonce + 1)
+
     def observe(self, chain_nonce: int) -> None:
         """Compare with the number of the operator's transactions in the chain.
 

@@ -153,6 +153,10 @@ class Submitter:
         self._lane.release(intent.transaction.nonce)
         return missed
 
+    def spent(self, nonce: int) -> None:
+        """Take note that the chain has used a nonce by a transaction of ours, perhaps one given up before."""
+        self._lane.spend(nonce)
+
     def _sign(
         self, nonce: int, to: str, calldata: bytes, gas: int, max_fee_wei: int, priority_fee_wei: int
     ) -> SignedTransaction:

@@ -239,6 +239,8 @@ class Tracker:
             self._journal.record_outcome(execution)
             if execution.block_hash:
                 self.watch(execution)
+        if explained:
+            self._submitter.spent(nonce)
         self._rivals[nonce] = [
             intent
             for intent in members

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import random
 import signal
 import sys
 from pathlib import Path
@@ -45,7 +46,9 @@ class Restarts:
 
     async def simulate(self) -> SimulatedPlan:
         head = self.bench.rpc.mine()
-        approved = Approved(self.bench.opportunity(CYCLE, head, **TERMS), (CheckResult("test", True),))
+        # Without numbers of its own it cannot be handed to another process.
+        passed = CheckResult("test", True, None, {})
+        approved = Approved(self.bench.opportunity(CYCLE, head, **TERMS), (passed,))
         plan = Planner(self.bench.router, PlanTerms(priority_fee_wei=10**8)).plan(approved, head)
         simulated = await Simulator(self.node, self.signer.address).simulate(plan, head)
         assert isinstance(simulated, SimulatedPlan)
@@ -203,3 +206,47 @@ async def test_somebody_elses_pending_transaction_stops_the_start(restarts: Rest
     restarts.bench.rpc("eth_sendRawTransaction", "0x" + foreign.raw.hex())
     with FileJournal(restarts.path) as journal, pytest.raises(ForeignNonce, match="another program"):
         await restarts.recover(journal)
+
+
+POINTS = ("reserved", "signed", "persisted", "sent", "acknowledged", "receipt", "booked")
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.campaign) for n in range(2, 9))])
+@pytest.mark.parametrize(
+    "point", [pytest.param(p, marks=() if p in POINTS[4:] else pytest.mark.campaign) for p in POINTS]
+)
+async def test_killed_at_each_point_after_whatever_came_before(restarts: Restarts, point: str, seed: int):
+    """Trades before it landed or wait; blocks come, or not, while nobody looks; then the next start."""
+    rng = random.Random(f"{point} {seed}")
+    with FileJournal(restarts.path) as journal:
+        submitter, tracker = restarts.resume(journal, await restarts.recover(journal))
+        for _ in range(rng.randrange(3)):
+            earlier = await submitter.submit(await restarts.simulate())
+            assert isinstance(earlier, Intent)
+            tracker.follow(earlier)
+            await tracker.on_block(restarts.bench.rpc.mine())
+    await restarts.die_at(point)
+    for _ in range(rng.randrange(3)):
+        restarts.bench.rpc.mine()
+    # Once more at the same place, sometimes: the second start has less to tie up.
+    for _ in range(rng.randrange(1, 3)):
+        with FileJournal(restarts.path) as journal:
+            submitter, tracker = restarts.resume(journal, await restarts.recover(journal))
+            for _ in range(rng.randrange(2)):
+                await tracker.on_block(restarts.bench.rpc.mine())
+    with FileJournal(restarts.path) as journal:
+        submitter, tracker = restarts.resume(journal, await restarts.recover(journal))
+        for _ in range(6):
+            if not tracker.in_flight:
+                break
+            await tracker.on_block(restarts.bench.rpc.mine())
+        assert tracker.in_flight == journal.open_intents() == []
+        # It goes on, with the nonce that is due.
+        last = await submitter.submit(await restarts.simulate())
+        assert isinstance(last, Intent)
+        tracker.follow(last)
+        await tracker.on_block(restarts.bench.rpc.mine())
+        assert journal.open_intents() == []
+    restarts.assert_ledger_equals_chain()
+    sent = [each.intent.transaction.hash for each in read_executions(restarts.path)]
+    assert sent[-1] == last.transaction.hash

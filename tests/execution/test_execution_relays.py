@@ -170,6 +170,9 @@ async def test_a_bundle_included_after_its_block_is_booked_as_landed(
     assert (landed.intent, landed.outcome) == (intent, Outcome.LANDED)
     assert landed.realised_profit == intent.expected_profit
     assert desk.journal.open_intents() == []
+    # Its nonce was given back when it expired; now it is used, by nobody else.
+    assert desk.lane.next_nonce == 1
+    desk.lane.observe(1)
 
 
 async def test_a_leaked_bundle_and_its_successor_share_one_nonce_and_one_lands(
