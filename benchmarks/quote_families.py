@@ -1,19 +1,21 @@
-"""Pools of the other families for the quote benchmark: one of each kind, the state compiled and plain."""
+"""Pools of the other families for the quote benchmark: one of each kind, the state compiled, plain, and where
+the bytecode is published, in a contract."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import quote_bytecode
 from benchmarks.twins import twin
 from engine.amm import layout
-from engine.amm.families import balancer_stable, balancer_weighted, stableswap
+from engine.amm.families import balancer_stable, balancer_weighted, cryptoswap_words, stableswap
 from engine.amm.families.table import make_ready
 from engine.amm.layout import PoolArrays, allocate
-from engine.amm.stable_invariant import STABLE_NG, STABLE_THREE_POOL
+from engine.amm.stable_invariant import STABLE_NG, STABLE_SUSD, STABLE_THREE_POOL
 
 _E18 = 10**18
 _NOW = 1_700_000_000
@@ -27,6 +29,7 @@ class FamilyPool(NamedTuple):
     pools: PoolArrays
     plain: Callable[[int], int]
     amounts: list[int]
+    bytecode: quote_bytecode.Ask | None = None
 
 
 def _row(kind: int, words: np.ndarray) -> PoolArrays:
@@ -60,8 +63,64 @@ def _amounts(low: int, high: int, count: int = 4_000) -> list[int]:
     return [rng.randrange(low, high) for _ in range(count)]
 
 
+def _susd() -> FamilyPool:
+    """Curve's pool of four coins: what `exchange` pays; `get_dy`, which the contract is asked, may say a unit
+    of the coin's less."""
+    amp, fee = 256, 4_000_000
+    balances = (12 * 10**24, 11 * 10**12, 9 * 10**12, 14 * 10**24)
+    rates = tuple(10 ** (36 - decimals) for decimals in (18, 6, 6, 18))
+    state = stableswap.StableSwap(STABLE_SUSD, fee, 0, (amp, amp, 0, 0), 0, balances, rates)
+    pool = _curve("quote_curve_susd", "a Curve pool of four coins, sUSD type", STABLE_SUSD, "SUSD", state)
+    if quote_bytecode.is_there():
+        pool = pool._replace(bytecode=quote_bytecode.curve_susd(list(balances), amp, fee))
+    return pool
+
+
+def _crypto(name: str, work: str, kind: int, pool: Any) -> FamilyPool:
+    """A CryptoSwap pool in the twin's form, its virtual price that of its balances; its coin 0 is USD."""
+    reference = twin("amm", "cryptoswap_reference")
+    pool.d = reference.newton_d(pool.a, pool.gamma, pool.scaled(pool.balances), 0, pool.version)
+    pool.virtual_price = pool.price_of(pool.d)
+    state = cryptoswap_words.CryptoSwap(
+        pool.a,
+        pool.gamma,
+        (pool.mid_fee, pool.out_fee, pool.fee_gamma),
+        pool.d,
+        pool.total_supply,
+        pool.virtual_price,
+        tuple(pool.precisions),
+        tuple(pool.price_scale),
+        tuple(pool.balances),
+        pool.ramping,
+        pool.may_lose,
+        pool.version == reference.TWO_V21,
+    )
+    sold = pool.balances[0]
+    amounts = _amounts(sold // 10**5, sold // 50)
+    words = cryptoswap_words.pack(state)
+    return FamilyPool(name, work, _row(kind, words), lambda dx: pool.exchange(0, 1, dx), amounts)
+
+
+def _crypto_pools() -> list[FamilyPool]:
+    """Of two coins and of three, neither ramping."""
+    reference = twin("amm", "cryptoswap_reference")
+    units = (26 * 10**6, 45 * 10**6, 23 * 10**13, 5 * 10**22, 0)
+    two = reference.Pool(
+        reference.TWO, 400_000, 145 * 10**12, 0, [3 * 10**12, 10**21], [10**12, 1], [3 * 10**21], *units
+    )
+    three = reference.Pool(
+        reference.TRI, 1_707_629, 11_809_167_828_997, 0, [3 * 10**12, 5 * 10**9, 10**21], [10**12, 10**10, 1],
+        [6 * 10**22, 3 * 10**21], 3 * 10**6, *units[1:],
+    )  # fmt: skip
+    return [
+        _crypto("quote_twocrypto", "a Curve twocrypto-NG pool", layout.KIND_TWOCRYPTO, two),
+        _crypto("quote_tricrypto", "a Curve tricrypto-NG pool", layout.KIND_TRICRYPTO, three),
+    ]
+
+
 def families() -> list[FamilyPool]:
-    """3pool and StableSwap-NG of Curve, a weighted and a composable stable pool of Balancer V2."""
+    """3pool, StableSwap-NG, sUSD, twocrypto and tricrypto of Curve; a weighted and a stable pool of Balancer
+    V2."""
     three = stableswap.StableSwap(
         STABLE_THREE_POOL, 10**6, 5 * 10**9, (2000, 2000, 0, 0), 0,
         (60 * 10**24, 70 * 10**12, 50 * 10**12), (_E18, 10**30, 10**30),
@@ -86,15 +145,24 @@ def families() -> list[FamilyPool]:
         balances, scaling = list(stable.balances), list(stable.scaling)
         return reference.v2_stable(2, True, amount, 0, 1, balances, scaling, stable.ramp[1], stable.fee)
 
+    asked = None, None
+    if quote_bytecode.is_there():
+        asked = (
+            quote_bytecode.balancer_weighted(list(weighted.balances), list(weighted.weights), weighted.fee),
+            quote_bytecode.balancer_stable(list(stable.balances), [18, 6, 6], 200, stable.fee),
+        )
     return [
         _curve("quote_curve_3pool", "a Curve 3pool", STABLE_THREE_POOL, "THREE_POOL", three),
         _curve("quote_curve_ng", "a Curve StableSwap-NG pool of two coins", STABLE_NG, "NG", new),
+        _susd(),
+        *_crypto_pools(),
         FamilyPool(
             "quote_balancer_weighted",
             "a Balancer V2 80/20 pool",
             _row(layout.KIND_BALANCER_V2_WEIGHTED, balancer_weighted.pack_v2(weighted)),
             plain_weighted,
             _amounts(10**15, 10**20),
+            asked[0],
         ),
         FamilyPool(
             "quote_balancer_stable",
@@ -102,5 +170,6 @@ def families() -> list[FamilyPool]:
             _row(layout.KIND_BALANCER_V2_STABLE, balancer_stable.pack_v2(stable)),
             plain_stable,
             _amounts(10**18, 10**23),
+            asked[1],
         ),
     ]

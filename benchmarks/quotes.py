@@ -31,8 +31,10 @@ PEER = 300
 EVM = 60
 POOLS = 1_000
 TICKS_CROSSED = 10
+MANY_TICKS = 1_600  # about what large pools have on mainnet
 _FEE, _SPACING = 3000, 60
 _E18 = 10**18
+_BYTECODE = "bytecode in pyrevm"
 _QUOTER = "artifacts/contracts/lens/QuoterV2.sol/QuoterV2.json"
 _QUOTE = "quoteExactInputSingle((address,address,uint256,uint24,uint160))"
 
@@ -109,12 +111,12 @@ def measure_quotes(
         [
             Contender("roundtrip", batch.run, len(questions)),
             Contender("plain integers", lambda: [plain(q) for q in questions[:PLAIN]], PLAIN),
-            Contender("bytecode in pyrevm", lambda: [bytecode(q) for q in questions[:EVM]], EVM),
+            Contender(_BYTECODE, lambda: [bytecode(q) for q in questions[:EVM]], EVM),
         ],
         ROUNDS,
         time.thread_time_ns,
     )
-    agreed = {"plain integers": PLAIN, "bytecode in pyrevm": EVM}
+    agreed = {"plain integers": PLAIN, _BYTECODE: EVM}
     mine = [(q, a) for q, a in zip(questions, answers, strict=True) if q.row == 0][:PEER]
     if degenbot_quotes.is_installed():
         peer, ns, theirs = degenbot_quotes.ask(state, [(q.zero_for_one, q.amount) for q, _ in mine])
@@ -162,16 +164,17 @@ def measure_v2() -> Result:
 
 
 class ConcentratedPool:
-    """A real pool of published bytecode with an initialised tick at every spacing around the price."""
+    """A real pool of published bytecode with an initialised tick at every spacing around the price, `reach`
+    and three on either side."""
 
-    def __init__(self) -> None:
+    def __init__(self, reach: int = 30) -> None:
         self.evm: ModuleType = twin("amm", "amm_evm")
         self.reference: ModuleType = twin("amm", "amm_reference")
         self.chain = self.evm.V3Chain()
         self.pool = self.chain.create_pool(_FEE, sqrt_ratio_at_tick(30) + 12345)
         self.ranges = [(-887220, 887220, 10**6 * _E18)]
         self.ranges += [
-            (n * _SPACING, (n + 3) * _SPACING, (abs(n) + 5) * 10**4 * _E18) for n in range(-30, 30)
+            (n * _SPACING, (n + 3) * _SPACING, (abs(n) % 30 + 5) * 10**4 * _E18) for n in range(-reach, reach)
         ]
         for lower, upper, liquidity in self.ranges:
             self.chain.mint(self.pool, lower, upper, liquidity)
@@ -235,7 +238,7 @@ class ConcentratedPool:
         return keccak(text=_QUOTE)[:4] + fields
 
 
-def measure_v3(pool: ConcentratedPool, name: str, crossed: int) -> Result:
+def measure_v3(pool: ConcentratedPool, name: str, crossed: int, which: str = "a V3 pool") -> Result:
     """A quote that crosses `crossed` initialised ticks."""
     questions = pool.questions(crossed, BATCH, random.Random(crossed))
     state = pool.twin_pool()
@@ -253,7 +256,7 @@ def measure_v3(pool: ConcentratedPool, name: str, crossed: int) -> Result:
         return int.from_bytes(evm.message_call(owner, pool.quoter, calldata=calls[id(question)])[:32], "big")
 
     where = "inside the range" if crossed == 0 else f"across {crossed} initialised ticks"
-    work = f"exact-in quote of a V3 pool {where}, batches of {BATCH:,}"
+    work = f"exact-in quote of {which} {where}, batches of {BATCH:,}"
     table = TableBatch(pool.arrays, questions)
     result = measure_quotes(name, work, table, questions, plain, bytecode, pool.peer_state())
     loop = Batch(pool.arrays, questions)
@@ -269,16 +272,18 @@ def measure_family(pool: FamilyPool) -> Result:
     batch = Batch(pool.pools, questions)
     answers = batch.answers()
     assert [pool.plain(amount) for amount in pool.amounts[:PLAIN]] == answers[:PLAIN], pool.name
-    timings = race(
-        [
-            Contender("roundtrip", batch.run, len(questions)),
-            Contender("plain integers", lambda: [pool.plain(a) for a in pool.amounts[:PLAIN]], PLAIN),
-        ],
-        ROUNDS,
-        time.thread_time_ns,
-    )
+    contenders = [
+        Contender("roundtrip", batch.run, len(questions)),
+        Contender("plain integers", lambda: [pool.plain(a) for a in pool.amounts[:PLAIN]], PLAIN),
+    ]
+    agreed = {"plain integers": PLAIN}
+    if pool.bytecode is not None:
+        calls = [pool.bytecode(amount) for amount in pool.amounts[:EVM]]
+        agreed[_BYTECODE] = sum(call() == answer for call, answer in zip(calls, answers, strict=False))
+        contenders.append(Contender(_BYTECODE, lambda: [call() for call in calls], EVM))
+    timings = race(contenders, ROUNDS, time.thread_time_ns)
     work = f"exact-in quote of {pool.work}, batches of {len(questions):,}"
-    return compared(pool.name, work, "ns", timings, agreed_to_the_wei={"plain integers": PLAIN})
+    return compared(pool.name, work, "ns", timings, agreed_to_the_wei=agreed)
 
 
 def measure_single(pool: ConcentratedPool) -> Result:
@@ -309,13 +314,14 @@ def measure_single(pool: ConcentratedPool) -> Result:
 
 def measure() -> list[Result]:
     """V2, V3 inside its range and across ten ticks, Curve and Balancer, one call from Python."""
-    pool = ConcentratedPool()
+    pool, many = ConcentratedPool(), ConcentratedPool(MANY_TICKS // 2)
     # The bytecode and the arrays start from one state; the twin is read from the bytecode.
     assert (pool.arrays.sqrt_price[0] == int_to_limbs(pool.twin_pool().sqrt_price)).all()
     return [
         measure_v2(),
         measure_v3(pool, "quote_v3_in_range", 0),
         measure_v3(pool, "quote_v3_ten_ticks", TICKS_CROSSED),
+        measure_v3(many, "quote_v3_many_ticks", 0, f"a V3 pool of {len(many.nets()):,} initialised ticks"),
         *(measure_family(family) for family in families()),
         measure_single(pool),
     ]

@@ -17,8 +17,11 @@ from numba import njit
 from engine.amm.cryptoswap_arithmetic import (
     WAD,
     add_nb,
+    div_10000_nb,
     div_nb,
     div_small_nb,
+    div_wad_nb,
+    divider,
     magnitude_nb,
     minus_nb,
     mul_div_small_nb,
@@ -29,7 +32,9 @@ from engine.amm.cryptoswap_arithmetic import (
     signed_cube_root_nb,
     signed_div_nb,
     signed_div_small_nb,
+    signed_div_wad_nb,
     signed_mul_nb,
+    signed_quarter_nb,
     signed_sub_nb,
     small_nb,
     square_root_nb,
@@ -55,6 +60,7 @@ from engine.amm.cryptoswap_math import (
     step_d_nb,
     within_nb,
 )
+from engine.amm.cryptoswap_settled import surely_settles_nb
 from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW, UNINITIALISED
 from engine.amm.wide import constant, to_u256
 from engine.amm.wide_digits import get_limb, set_limb, stack_limbs
@@ -66,7 +72,7 @@ _TEN_9 = np.uint64(10**9)
 _TEN_10 = np.uint64(10**10)
 _TEN_14 = np.uint64(10**14)
 _TEN_16 = np.uint64(10**16)
-_RATIO_UNIT = np.uint64(400_000_000)
+div_ratio_nb = divider(400_000_000)
 _LEAST_A, _MOST_A = np.uint64(4_000), np.uint64(40_000_000)
 _LEAST_GAMMA, _SMALL_GAMMA, _MOST_GAMMA = np.uint64(10**10), np.uint64(2 * 10**16), np.uint64(199 * 10**15)
 _qa = constant(256, 10**32)
@@ -151,13 +157,13 @@ def _coefficients(a, gamma, other, d, fault):
     gamma2 = mul_nb(small_nb(gamma), small_nb(gamma), fault)
     ag2 = signed_mul_nb(small_nb(a), gamma2, fault)
     scaled_gamma = mul_nb(small_nb(gamma), small_nb(_TEN_14), fault)
-    b = div_nb(div_small_nb(signed_mul_nb(d, ag2, fault), _RATIO_UNIT), other, fault)
+    b = div_nb(div_ratio_nb(signed_mul_nb(d, ag2, fault)), other, fault)
     b = b - _three_qa() - (scaled_gamma << _ONE)
-    ratio = div_small_nb(ag2 << np.uint64(2), _RATIO_UNIT)
+    ratio = div_ratio_nb(ag2 << np.uint64(2))
     c = div_nb(signed_mul_nb(ratio, other, fault), d, fault)
-    c = _three_qa() + (scaled_gamma << np.uint64(2)) + div_small_nb(gamma2, np.uint64(10**4)) + c - ratio
+    c = _three_qa() + (scaled_gamma << np.uint64(2)) + div_10000_nb(gamma2) + c - ratio
     one_gamma = wad_nb() + small_nb(gamma)
-    return b, c, div_small_nb(mul_nb(one_gamma, one_gamma, fault), np.uint64(10**4))
+    return b, c, div_10000_nb(mul_nb(one_gamma, one_gamma, fault))
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
@@ -178,8 +184,8 @@ def _cubic_k0(qa, b, delta0, delta1, root, fault):
     second = signed_cube_root_nb(half >> _ONE)
     if not positive_nb(delta1):
         second = minus_nb(second)
-    c1 = div_small_nb(signed_mul_nb(b_cbrt, b_cbrt, fault), _WAD)
-    c1 = signed_div_small_nb(wrap_mul_nb(c1, second), _WAD)
+    c1 = div_wad_nb(signed_mul_nb(b_cbrt, b_cbrt, fault))
+    c1 = signed_div_wad_nb(wrap_mul_nb(c1, second))
     scaled_b = wrap_mul_nb(wad_nb(), b)
     ratio = signed_mul_nb(signed_div_nb(scaled_b, c1, fault), delta0, fault)
     numerator = signed_sub_nb(wrap_mul_nb(wad_nb(), c1), scaled_b, fault)
@@ -208,8 +214,8 @@ def get_y_nb(a, gamma, other, d, fault):
     bound = _ten_20()
     if gamma > _SMALL_GAMMA:
         bound = div_small_nb(_spread_bound(), gamma)
-    spread = div_nb(mul_nb(wad_nb() << _ONE, other, fault), d, fault)
-    if other == zero or spread > bound or spread < div_nb(_ten_36(), bound, fault):
+    least = small_nb(_TEN_16) if gamma <= _SMALL_GAMMA else div_nb(_ten_36(), bound, fault)
+    if other == zero or not within_nb(other << _ONE, d, least, bound, fault):
         return zero, zero, False
     b, c, minus_d = _coefficients(a, gamma, other, d, fault)
     delta0, delta1 = _deltas(_three_qa(), _qa_squared_27(), b, c, minus_d, fault)
@@ -227,10 +233,10 @@ def get_y_nb(a, gamma, other, d, fault):
         return y, zero, converged
     k0 = _cubic_k0(qa, b, delta0, delta1, square_root_nb(argument), fault)
     part = wrap_mul_nb(div_nb(mul_nb(d, d, fault), other, fault), k0)
-    y = signed_div_small_nb(signed_div_small_nb(part, np.uint64(4)), _WAD)
+    y = signed_div_wad_nb(signed_quarter_nb(part))
     if negative_nb(y) or negative_nb(k0):
         return zero, zero, False
-    least = div_nb(_half_ten_36(), bound, fault)
+    least = small_nb(_TEN_16 >> _ONE) if gamma <= _SMALL_GAMMA else div_nb(_half_ten_36(), bound, fault)
     return y, k0, within_nb(y, d, least, bound >> _ONE, fault)
 
 
@@ -244,12 +250,12 @@ def fee_nb(state, x0, x1, fault):
     gap = sub_nb(wad_nb(), k, fault)
     if state[PARAMETERS, 2] & np.uint64(VERSION_21):
         weighted = mul_nb(fee_gamma, k, fault)
-        f = div_nb(weighted, div_small_nb(weighted, _WAD) + gap, fault)
+        f = div_nb(weighted, div_wad_nb(weighted) + gap, fault)
     else:
         f = div_nb(mul_nb(fee_gamma, wad_nb(), fault), fee_gamma + gap, fault)
     inner = mul_nb(small_nb(state[FEES, 0]), f, fault)
     outer = mul_nb(small_nb(state[FEES, 1]), sub_nb(wad_nb(), f, fault), fault)
-    return div_small_nb(add_nb(inner, outer, fault), _WAD)
+    return div_wad_nb(add_nb(inner, outer, fault))
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
@@ -259,7 +265,7 @@ def _scaled(state, balance, coin, fault):
     if coin == 0:
         return mul_nb(balance, precision, fault)
     value = mul_nb(balance, field_nb(state, PRICE_SCALE), fault)
-    return div_small_nb(mul_nb(value, precision, fault), _WAD)
+    return div_wad_nb(mul_nb(value, precision, fault))
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
@@ -276,6 +282,8 @@ def _settle(state, coin_in, x_in, balance_out, k0, fault):
     """What `tweak_price` checks after the trade: D converges and the virtual price has grown."""
     x_out = _scaled(state, balance_out, 1 - coin_in, fault)
     x0, x1 = (x_in, x_out) if coin_in == 0 else (x_out, x_in)
+    if get_limb(fault, 0) == _ZERO and surely_settles_nb(state, 2.0, x0, x1, small_nb(1), k0):
+        return np.int64(OK)
     d, accepted = newton_d_nb(state[PARAMETERS, 0], state[PARAMETERS, 1], x0, x1, k0, fault)
     if not accepted:
         return np.int64(INSUFFICIENT_LIQUIDITY)

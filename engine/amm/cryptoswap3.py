@@ -18,8 +18,11 @@ from engine.amm.cryptoswap_arithmetic import (
     WAD,
     add_nb,
     cube_root_nb,
+    div_3_nb,
+    div_10000_nb,
     div_nb,
     div_small_nb,
+    div_wad_nb,
     magnitude_nb,
     minus_nb,
     mul_div_small_nb,
@@ -30,6 +33,7 @@ from engine.amm.cryptoswap_arithmetic import (
     signed_cube_root_nb,
     signed_div_nb,
     signed_div_small_nb,
+    signed_div_wad_nb,
     signed_mul_nb,
     signed_sub_nb,
     small_nb,
@@ -55,6 +59,7 @@ from engine.amm.cryptoswap_math import (
     step_d_nb,
     within_nb,
 )
+from engine.amm.cryptoswap_settled import surely_settles_nb
 from engine.amm.layout import INSUFFICIENT_INPUT, INSUFFICIENT_LIQUIDITY, OK, OVERFLOW, UNINITIALISED
 from engine.amm.wide import constant, to_u256
 from engine.amm.wide_digits import get_limb, set_limb, stack_limbs
@@ -85,8 +90,8 @@ _div_30, _div_26, _div_22 = (constant(256, 10**power) for power in (30, 26, 22))
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def geometric_mean_nb(x0, x1, x2, fault):
     """Of three balances, 1e18."""
-    product = mul_div_small_nb(x0, x1, _WAD, fault)
-    return cube_root_nb(mul_div_small_nb(product, x2, _WAD, fault))
+    product = div_wad_nb(mul_nb(x0, x1, fault))
+    return cube_root_nb(div_wad_nb(mul_nb(product, x2, fault)))
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
@@ -152,7 +157,7 @@ def _coefficients(a, gamma, j, k, d, fault):
     amplification = small_nb(a)
     fall = wrap_mul_nb(div_nb(wrap_mul_nb(d, d), j, fault), gamma2)
     fall = div_small_nb(signed_mul_nb(fall, amplification, fault), np.uint64(729))
-    fall = div_nb(div_small_nb(fall, _TEN_4), k, fault)
+    fall = div_nb(div_10000_nb(fall), k, fault)
     double_gamma = mul_nb(wad_nb() << _ONE, small_nb(gamma), fault)
     b = signed_sub_nb(_ninth() + div_small_nb(double_gamma, np.uint64(27)), fall, fault)
     rise = signed_div_nb(signed_mul_nb(gamma2, j + k - d, fault), d, fault)
@@ -230,8 +235,8 @@ def _cubic_k0(b, delta0, delta1, root, fault):
         second = cube_root_nb(signed_add_nb(delta1, root, fault) >> _ONE)
     else:
         second = minus_nb(cube_root_nb(signed_sub_nb(root, delta1, fault) >> _ONE))
-    c1 = div_small_nb(signed_mul_nb(b_cbrt, b_cbrt, fault), _WAD)
-    c1 = signed_div_small_nb(signed_mul_nb(c1, second, fault), _WAD)
+    c1 = div_wad_nb(signed_mul_nb(b_cbrt, b_cbrt, fault))
+    c1 = signed_div_wad_nb(signed_mul_nb(c1, second, fault))
     ratio = signed_div_nb(signed_mul_nb(b, delta0, fault), c1, fault)
     return signed_div_small_nb(signed_sub_nb(signed_add_nb(b, ratio, fault), c1, fault), _THREE)
 
@@ -240,7 +245,7 @@ def _cubic_k0(b, delta0, delta1, root, fault):
 def _newton_y(a, gamma, large, small, d, fault):
     """The fallback without a positive discriminant: (y, whether the contract accepts)."""
     three = small_nb(3)
-    y = div_small_nb(d, _THREE)
+    y = div_3_nb(d)
     y = div_nb(mul_nb(y, d, fault), mul_nb(small, three, fault), fault)
     y = div_nb(mul_nb(y, d, fault), mul_nb(large, three, fault), fault)
     k0_rest = div_nb(mul_nb(wad_nb(), mul_nb(large, three, fault), fault), d, fault)
@@ -293,7 +298,7 @@ def fee_nb(state, balances, fault):
         f = div_nb(mul_nb(fee_gamma, wad_nb(), fault), sub_nb(fee_gamma + wad_nb(), f, fault), fault)
     inner = mul_nb(small_nb(state[FEES, 0]), f, fault)
     outer = mul_nb(small_nb(state[FEES, 1]), sub_nb(wad_nb(), f, fault), fault)
-    return div_small_nb(add_nb(inner, outer, fault), _WAD)
+    return div_wad_nb(add_nb(inner, outer, fault))
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
@@ -303,12 +308,14 @@ def _scaled(state, balance, coin, fault):
     if coin == 0:
         return mul_nb(balance, precision, fault)
     value = mul_nb(balance, field_nb(state, PRICE_SCALE + coin - 1), fault)
-    return div_small_nb(mul_nb(value, precision, fault), _WAD)
+    return div_wad_nb(mul_nb(value, precision, fault))
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _settle(state, balances, k0, fault):
     """What `tweak_price` checks after the trade: D converges and the virtual price has grown."""
+    if surely_settles_nb(state, 3.0, balances[0], balances[1], balances[2], k0):
+        return np.int64(OK)
     d, accepted = newton_d_nb(state[PARAMETERS, 0], state[PARAMETERS, 1], balances, k0, fault)
     if not accepted:
         return np.int64(INSUFFICIENT_LIQUIDITY)
@@ -318,7 +325,7 @@ def _settle(state, balances, k0, fault):
     scaled_d, three = mul_nb(d, wad_nb(), fault), small_nb(3)
     ideal1 = div_nb(scaled_d, mul_nb(three, field_nb(state, PRICE_SCALE), fault), fault)
     ideal2 = div_nb(scaled_d, mul_nb(three, field_nb(state, PRICE_SCALE + 1), fault), fault)
-    xcp = geometric_mean_nb(div_small_nb(d, _THREE), ideal1, ideal2, fault)
+    xcp = geometric_mean_nb(div_3_nb(d), ideal1, ideal2, fault)
     price = div_nb(mul_nb(wad_nb(), xcp, fault), field_nb(state, SUPPLY), fault)
     return np.int64(OK) if price > old else np.int64(INSUFFICIENT_INPUT)
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.amm.quotient import divide_nb
+from engine.amm.quotient import (
+    EST_WIDE,
+    est_inverse_nb,
+    est_wide,
+    is_narrow_nb,
+    quotient_256_nb,
+    wide_quotient,
+)
 from engine.amm.wide import (
     constant,
     leading_zeros,
@@ -23,8 +30,8 @@ from engine.amm.wide import (
     mul_128_128,
     mul_128_192,
     mul_256_256,
+    multiplier,
     stay_whole,
-    to_float,
     to_u128,
     to_u192,
     to_u256,
@@ -32,6 +39,7 @@ from engine.amm.wide import (
     to_u512,
 )
 from engine.amm.wide_digits import digit_1, reciprocal_1_nb, set_limb
+from engine.amm.wide_division import divide_256_nb
 
 WAD = 10**18
 wad_nb = constant(256, WAD)
@@ -44,6 +52,11 @@ _root_limit = constant(256, 115792089237316195423570985008687907853269)
 _wide_root_limit = constant(256, 115792089237316195423570985008687907853269 * WAD)
 _wad_squared = constant(256, WAD**2)
 _max_signed = constant(256, (1 << 255) - 1)
+_SIXTY_TWO = np.uint64(62)
+_MEDIUM_TOP = np.uint64(63)
+# As `quotient_256_nb`, by a divisor below 2**191: nothing is cut off, for no part times the divisor is above
+# the numerator, and the remainder before it is settled is below twice the divisor.
+_quotient_medium_nb = wide_quotient(multiplier(192, 64, 256), multiplier(192, 64, 192), to_u192)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
@@ -58,7 +71,7 @@ def raise_if_nb(condition, fault):
         set_limb(fault, 0, _ONE)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def mul_nb(a, b, fault):
     """Unsigned product, checked."""
     stay_whole()
@@ -70,7 +83,7 @@ def mul_nb(a, b, fault):
     return low
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def wrap_mul_nb(a, b):
     """Product modulo 2**256, of signed or unsigned factors."""
     stay_whole()
@@ -90,35 +103,72 @@ def sub_nb(a, b, fault):
     return a - b
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
-def div_small_nb(a, divisor):
-    """Unsigned quotient by a non-zero uint64, digit by digit in registers."""
-    stay_whole()
-    shift = leading_zeros(divisor)
-    normal = (divisor << shift,)
-    v = reciprocal_1_nb(normal[0])
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _divide_normal(a, shift, divisor, reciprocal):
+    """A U256 by a uint64, given that divisor shifted until its top bit is set, by how much, and its
+    reciprocal: digit by digit in registers."""
+    normal = (divisor,)
     n = to_u320(a) << shift
     q3 = q2 = q1 = _ZERO
     if limb3(a):
-        q3, rest = digit_1((limb4(n),), limb3(n), normal, v)
+        q3, rest = digit_1((limb4(n),), limb3(n), normal, reciprocal)
     else:
         rest = (limb3(n),)
     if limb3(a) | limb2(a):
-        q2, rest = digit_1(rest, limb2(n), normal, v)
+        q2, rest = digit_1(rest, limb2(n), normal, reciprocal)
     else:
         rest = (limb2(n),)
     if limb3(a) | limb2(a) | limb1(a):
-        q1, rest = digit_1(rest, limb1(n), normal, v)
+        q1, rest = digit_1(rest, limb1(n), normal, reciprocal)
     else:
         rest = (limb1(n),)
-    q0, _ = digit_1(rest, limb0(n), normal, v)
+    q0, _ = digit_1(rest, limb0(n), normal, reciprocal)
     return make_u256(q0, q1, q2, q3)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
+def div_small_nb(a, divisor):
+    """Unsigned quotient by a non-zero uint64."""
+    stay_whole()
+    shift = leading_zeros(divisor)
+    normal = divisor << shift
+    return _divide_normal(a, shift, normal, reciprocal_1_nb(normal))
+
+
+def divider(divisor):
+    """A compiled unsigned quotient of a U256 by this positive number below 2**64, its reciprocal worked out
+    beforehand."""
+    bits = 64 - divisor.bit_length()
+    shift, normal = np.uint64(bits), np.uint64(divisor << bits)
+    reciprocal = np.uint64(((1 << 128) - 1) // (divisor << bits) - (1 << 64))
+
+    @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
+    def divide_nb(a):
+        stay_whole()
+        return _divide_normal(a, shift, normal, reciprocal)
+
+    return divide_nb
+
+
+div_wad_nb = divider(WAD)
+div_3_nb = divider(3)
+div_10000_nb = divider(10**4)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def quotient_nb(a, b):
     """Unsigned quotient by a non-zero U256."""
-    quotient, _ = divide_nb(a, b)
+    stay_whole()
+    if limb3(b) == _ZERO and limb2(b) >> _MEDIUM_TOP == _ZERO:
+        est_inverse = est_inverse_nb(est_wide(to_u192(b)))
+        est_quotient = est_wide(a) * est_inverse
+        if est_quotient < EST_WIDE:
+            if limb2(b) == _ZERO and is_narrow_nb(to_u128(b)):
+                quotient, _ = quotient_256_nb(a, to_u128(b), est_quotient, est_inverse)
+                return to_u256(quotient)
+            quotient, _ = _quotient_medium_nb(a, to_u192(b), est_quotient, est_inverse)
+            return to_u256(quotient)
+    quotient, _ = divide_256_nb(a, b)
     return quotient
 
 
@@ -158,7 +208,7 @@ def positive_nb(a):
     return not negative_nb(a) and a != to_u256(_ZERO)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def signed_mul_nb(a, b, fault):
     stay_whole()
     product = mul_nb(magnitude_nb(a), magnitude_nb(b), fault)
@@ -180,7 +230,7 @@ def signed_sub_nb(a, b, fault):
     return difference
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def signed_div_nb(a, b, fault):
     stay_whole()
     quotient = div_nb(magnitude_nb(a), magnitude_nb(b), fault)
@@ -194,6 +244,18 @@ def signed_div_small_nb(a, divisor):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def signed_quarter_nb(a):
+    quotient = magnitude_nb(a) >> np.uint64(2)
+    return minus_nb(quotient) if negative_nb(a) else quotient
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+def signed_div_wad_nb(a):
+    quotient = div_wad_nb(magnitude_nb(a))
+    return minus_nb(quotient) if negative_nb(a) else quotient
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _from_float(value):
     """U256 of a float below 2**128, truncated."""
     high = np.uint64(value / 18446744073709551616.0)
@@ -201,23 +263,54 @@ def _from_float(value):
     return make_u256(low, high, _ZERO, _ZERO)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
-def square_root_nb(value):
-    """Floor of the square root of a U256: Newton's method from the float64 root."""
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _nearer(root, power, value, inverse):
+    """The root moved by its error over the derivative of the power: `inverse` is the derivative's, float64.
+
+    An error relative to the root of e becomes e**2, or 2**-50 e, whichever is more, and one unit.
+    """
+    if power > value:
+        return root - to_u128(_from_float(est_wide(power - value) * inverse)) - to_u128(_ONE)
+    return root + to_u128(_from_float(est_wide(value - power) * inverse))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
+def _root_from_above(value):
+    """Floor of the square root of a U256 of 255 or 256 bits: Newton's method from the greatest root."""
     stay_whole()
-    zero = to_u256(_ZERO)
-    if value == zero:
-        return zero
-    # A root that would round up to 2**128 starts just below.
-    seed = min(np.sqrt(to_float(value)), 3.4028236692093842e38)
-    root = _from_float(seed)
-    quotient = quotient_nb(value, root)
-    root = (root + quotient) >> _ONE
+    root = to_u256(to_u128(to_u256(_ZERO) - to_u256(_ONE)))
     while True:
         quotient = quotient_nb(value, root)
         if quotient >= root:
             return root
         root = (root + quotient) >> _ONE
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
+def square_root_nb(value):
+    """Floor of the square root of a U256: the float64 root, moved twice by what its square leaves, which
+    brings it within a unit or two."""
+    stay_whole()
+    one = to_u128(_ONE)
+    if value == to_u256(_ZERO):
+        return value
+    if limb3(value) >> _SIXTY_TWO:
+        # There a nearer root may pass 2**128.
+        return _root_from_above(value)
+    seed = np.sqrt(est_wide(value))
+    inverse = 0.5 / seed
+    root = to_u128(_from_float(seed))
+    root = _nearer(root, mul_128_128(root, root), value, inverse)
+    root = _nearer(root, mul_128_128(root, root), value, inverse)
+    square = mul_128_128(root, root)
+    while square > value:
+        root = root - one
+        square = mul_128_128(root, root)
+    rest = value - square
+    while rest > to_u256(root) + to_u256(root):
+        rest = rest - to_u256(root) - to_u256(root) - to_u256(_ONE)
+        root = root + one
+    return to_u256(root)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
@@ -231,7 +324,7 @@ def _bit_length(value):
     return np.uint64(64) - leading_zeros(limb0(value))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _seven_steps(scaled):
     """The contracts' cube root as they compute it."""
     stay_whole()
@@ -246,20 +339,20 @@ def _seven_steps(scaled):
         quotient = to_u256(_ZERO)
         if root != quotient:
             quotient = quotient_nb(scaled, wrap_mul_nb(root, root))
-        root = div_small_nb(root + root + quotient, _THREE)
+        root = div_3_nb(root + root + quotient)
     return root
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _cube(value):
-    """U320, exact for arguments of up to 106 bits."""
-    low = to_u128(value)
-    return mul_128_192(low, to_u192(mul_128_128(low, low)))
+    """U320 of a U128, exact for arguments of up to 106 bits."""
+    return mul_128_192(value, to_u192(mul_128_128(value, value)))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _scaled_cube_root(scaled):
-    """What seven Newton steps from the contracts' guess end at, in one step from the float64 root.
+    """What seven Newton steps from the contracts' guess end at, from the float64 root moved once by what its
+    cube leaves, which brings it within a unit or two.
 
     The guess is within 21 % of the root, so six steps reach it to 1e-38 and the seventh the exact floor,
     except that the truncated step leads from c to c + 1 and back when scaled >= c**3 + 3 * c**2: there the
@@ -267,21 +360,24 @@ def _scaled_cube_root(scaled):
     """
     if scaled == to_u256(_ZERO):
         return scaled
-    root = _from_float(np.cbrt(to_float(scaled)))
-    quotient = quotient_nb(scaled, mul_128_128(to_u128(root), to_u128(root)))
-    root = div_small_nb(root + root + quotient, _THREE)
-    target = to_u320(scaled)
-    while _cube(root) > target:
-        root = root - to_u256(_ONE)
-    while _cube(root + to_u256(_ONE)) <= target:
-        root = root + to_u256(_ONE)
-    square = to_u320(mul_128_128(to_u128(root), to_u128(root)))
-    if target - _cube(root) >= square + square + square:
-        return _seven_steps(scaled)
-    return root
+    seed = np.cbrt(est_wide(scaled))
+    target, root, one = to_u320(scaled), to_u128(_from_float(seed)), to_u128(_ONE)
+    root = _nearer(root, _cube(root), target, 1.0 / (3.0 * seed * seed))
+    cube = _cube(root)
+    while cube > target:
+        root = root - one
+        cube = _cube(root)
+    square = to_u320(mul_128_128(root, root))
+    if target - cube >= square + square + square:
+        while _cube(root + one) <= target:
+            root = root + one
+        square = to_u320(mul_128_128(root, root))
+        if target - _cube(root) >= square + square + square:
+            return _seven_steps(scaled)
+    return to_u256(root)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def cube_root_nb(value):
     """The contracts' cube root of a U256 with 18 decimals, 18 decimals."""
     stay_whole()

@@ -22,13 +22,13 @@ from engine.amm.cryptoswap_arithmetic import (
     add_nb,
     div_nb,
     div_small_nb,
-    mul_div_small_nb,
+    div_wad_nb,
     mul_nb,
     stay_whole,
     sub_nb,
     wad_nb,
 )
-from engine.amm.wide import make_u256, to_u256
+from engine.amm.wide import limb2, limb3, make_u256, mul_128_128, to_u128, to_u256
 
 PARAMETERS, FEES, INVARIANT, SUPPLY, VIRTUAL, PRECISIONS, PRICE_SCALE, BALANCES = 0, 1, 2, 3, 4, 5, 6, 8
 STATE_ROWS = 11
@@ -39,6 +39,7 @@ MAY_LOSE = 2  # no virtual price check: RAMPING, and before v2.1 also when futur
 VERSION_21 = 4  # two coins: fee and virtual price of v2.1
 
 _WAD = np.uint64(WAD)
+_ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _TEN_THOUSAND = np.uint64(10**4)
 
@@ -62,21 +63,26 @@ def k0_terms_nb(k0, d, a, gamma, fault):
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def within_nb(value, whole, low, high, fault):
-    """low <= value * 1e18 / whole <= high."""
-    fraction = div_nb(mul_nb(value, wad_nb(), fault), whole, fault)
-    return low <= fraction and fraction <= high
+    """low <= value * 1e18 / whole <= high, the quotient truncated; `low` and `high` are below 2**128."""
+    scaled = mul_nb(value, wad_nb(), fault)
+    if limb3(whole) | limb2(whole) or whole == to_u256(_ZERO):
+        fraction = div_nb(scaled, whole, fault)
+        return low <= fraction and fraction <= high
+    least, beyond = to_u128(low), to_u128(high) + to_u128(_ONE)
+    part = to_u128(whole)
+    return mul_128_128(least, part) <= scaled and scaled < mul_128_128(beyond, part)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def step_d_nb(d, k0, total, mul1, mul2, coins, fault):
     """One Newton step for D, given the sum of the balances: (next D)."""
     stay_whole()
-    slope = add_nb(total, mul_div_small_nb(total, mul2, _WAD, fault), fault)
+    slope = add_nb(total, div_wad_nb(mul_nb(total, mul2, fault)), fault)
     slope = add_nb(slope, div_nb(mul_nb(mul1, to_u256(coins), fault), k0, fault), fault)
-    slope = sub_nb(slope, mul_div_small_nb(mul2, d, _WAD, fault), fault)
+    slope = sub_nb(slope, div_wad_nb(mul_nb(mul2, d, fault)), fault)
     plus = div_nb(mul_nb(d, slope + total, fault), slope, fault)
     minus = div_nb(mul_nb(d, d, fault), slope, fault)
-    step = mul_div_small_nb(d, div_nb(mul1, slope, fault), _WAD, fault)
+    step = div_wad_nb(mul_nb(d, div_nb(mul1, slope, fault), fault))
     if wad_nb() > k0:
         minus = add_nb(minus, div_nb(mul_nb(step, wad_nb() - k0, fault), k0, fault), fault)
     else:

@@ -306,12 +306,14 @@ class Pool:
         d = newton_d(self.a, self.gamma, xp, k0, self.version)
         if self.virtual_price == 0 or self.may_lose:
             return
+        require(self.price_of(d) > self.virtual_price)
+
+    def price_of(self, d: int) -> int:
+        """The virtual price that belongs to D."""
         if self.version == TWO_V21:
             xcp = d * WAD // 2 // isqrt(WAD * self.price_scale[0])
-            price = div(WAD * xcp, self.total_supply) + 1
-        else:
-            n = len(xp)
-            ideal = [d // n, *(uint(d * WAD) // (n * p) for p in self.price_scale)]
-            xcp = isqrt(uint(ideal[0] * ideal[1])) if n == 2 else geometric_mean(ideal)
-            price = div(uint(WAD * xcp), self.total_supply)
-        require(price > self.virtual_price)
+            return div(WAD * xcp, self.total_supply) + 1
+        n = len(self.balances)
+        ideal = [d // n, *(uint(d * WAD) // (n * p) for p in self.price_scale)]
+        xcp = isqrt(uint(ideal[0] * ideal[1])) if n == 2 else geometric_mean(ideal)
+        return div(uint(WAD * xcp), self.total_supply)

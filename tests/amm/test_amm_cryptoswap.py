@@ -20,6 +20,7 @@ from numba import njit
 from engine.amm import cryptoswap2, cryptoswap3
 from engine.amm.cryptoswap_arithmetic import (
     cube_root_nb,
+    quotient_nb,
     square_root_nb,
 )
 from engine.amm.cryptoswap_estimates import est_amount_out_nb, est_rate_nb
@@ -282,6 +283,53 @@ def test_kernels_equal_the_integer_twins(seed: int):
         assert quote_all(trades, settled)[0] == [twin_out(trade, settled) for trade in trades]
 
 
+def barely_paying_trade(rng: random.Random) -> Trade:
+    """On a pool whose stored virtual price is that of its D, or near what it will be after the trade."""
+    while True:
+        pool, i, j, _ = random_trade(rng)
+        pool.total_supply = rng.randint(10**12, 10**30)
+        amount = max(int(pool.balances[i] * 10 ** rng.uniform(-14, -0.5)), 1)
+        try:
+            after = pool.scaled([x + amount * (k == i) for k, x in enumerate(pool.balances)])
+            _, k0 = pool.get_y(after, pool.d, j)
+            paid = pool.exchange(i, j, amount, False)
+            held = [x + amount * (k == i) - paid * (k == j) for k, x in enumerate(pool.balances)]
+            d = twin.newton_d(pool.a, pool.gamma, pool.scaled(held), k0, pool.version)
+            virtual = pool.price_of(rng.choice((d, d, pool.d)))
+        except (Revert, ZeroDivisionError):
+            continue
+        share = 10 ** rng.randrange(6, 15)
+        pool.virtual_price = max(virtual + rng.randint(-virtual // share - 2, virtual // share + 2), 0)
+        return pool, i, j, amount
+
+
+def judged_as_the_twin_does(trades: list[Trade]) -> dict[tuple[int, bool], int]:
+    """How many trades of each version were accepted and refused."""
+    paid, _ = quote_all(trades)
+    counts: dict[tuple[int, bool], int] = {}
+    for trade, out in zip(trades, paid, strict=True):
+        assert out == twin_out(trade), trade
+        kind = trade[0].version, out is not None
+        counts[kind] = counts.get(kind, 0) + 1
+    return counts
+
+
+def test_trades_that_barely_pay_are_judged_as_by_the_twin():
+    rng = random.Random(11)
+    counts = judged_as_the_twin_does([barely_paying_trade(rng) for _ in range(1200)])
+    assert all(counts[version, answer] >= 60 for version in (TWO, TWO_V21, TRI) for answer in (True, False))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("round_", range(100))
+def test_campaign_of_cryptoswap_trades(round_: int):
+    """About 100,000 of either version of two coins, and of three, as many near the threshold as anywhere:
+    with the twin, for the bytecode whose recorded swaps it reproduces is in no registry."""
+    rng = random.Random(1000 + round_)
+    judged_as_the_twin_does([draw(rng) for draw in (barely_paying_trade, random_trade) for _ in range(1500)])
+
+
 def test_random_states_reach_both_answers():
     rng = random.Random(7)
     trades = [random_trade(rng) for _ in range(600)]
@@ -305,6 +353,28 @@ def test_hostile_states_never_hang_or_crash(data: st.DataObject):
     where = np.array([coins]), np.array([i]), np.array([j])
     _quotes(states, *where, amount, True, statuses, results)
     assert int(statuses[0]) in STATUS_NAMES
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _quotients(numerators, divisors, results):
+    for i in range(len(numerators)):
+        n, d = numerators[i], divisors[i]
+        quotient = quotient_nb(make_u256(n[0], n[1], n[2], n[3]), make_u256(d[0], d[1], d[2], d[3]))
+        store_u256_nb(quotient, results[i])
+
+
+def test_quotients_are_exact_for_divisors_of_any_width():
+    rng = random.Random(9)
+    pairs = []
+    for _ in range(30_000):
+        divisor = rng.choice((rng.getrandbits(rng.randrange(1, 257)), 2 ** rng.randrange(256)))
+        divisor = max(divisor + rng.randrange(-1, 2), 1) % 2**256 or 1
+        quotient = rng.getrandbits(rng.randrange(1, 258 - divisor.bit_length()))
+        pairs.append((min(quotient * divisor + rng.choice((0, divisor - 1)), 2**256 - 1), divisor))
+    results = np.zeros((len(pairs), 4), np.uint64)
+    numerators, divisors = ([pair[k] for pair in pairs] for k in (0, 1))
+    _quotients(ints_to_limbs(numerators), ints_to_limbs(divisors), results)
+    assert limbs_to_ints(results) == [n // d for n, d in pairs]
 
 
 @settings(max_examples=60, deadline=None)

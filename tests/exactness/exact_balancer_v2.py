@@ -294,7 +294,13 @@ def weighted_2021(world: World, rng: random.Random) -> Pool:
 
 def weighted_v3(world: World, rng: random.Random) -> Pool:
     tokens, decimals = world.choose(rng, 2, 8)
-    weights, fee, count = random_weights(rng, len(tokens)), _fee(rng), len(tokens)
+    weights, fee = random_weights(rng, len(tokens)), _fee(rng)
+    return made_weighted(world, tokens, decimals, weights, fee)
+
+
+def made_weighted(world: World, tokens: list[str], decimals: list[int], weights: list[int], fee: int) -> Pool:
+    """A weighted pool of 2023; tokens in ascending order."""
+    count = len(tokens)
     types = [
         "(string,string,address[],uint256[],address[],address[],uint256)",
         "address", "address", "uint256", "uint256", "address", "string",
@@ -337,6 +343,11 @@ def stable_2021(world: World, rng: random.Random) -> Pool:
 def stable_v2(world: World, rng: random.Random) -> Pool:
     tokens, decimals = world.choose(rng, 2, 5)
     amp, fee = _amplification(rng), _fee(rng)
+    return made_stable(world, tokens, decimals, amp, fee)
+
+
+def made_stable(world: World, tokens: list[str], decimals: list[int], amp: int, fee: int) -> Pool:
+    """A stable pool of 2022; tokens in ascending order, `amp` without decimals."""
     factory = world.chain.deploy(
         code("20220609-stable-pool-v2", "StablePoolFactory"), ["address"], [world.vault]
     )
