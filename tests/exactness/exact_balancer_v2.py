@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from eth_utils import keccak
@@ -162,7 +163,7 @@ class World:
                 self.check_written(pool, in_vault)
             cases = [_case(rng, pool, balances) for _ in range(SWAPS_PER_STATE)]
             asked = [[places[i], places[j], amount, kind] for i, j, amount, kind in cases]
-            counts += _compare(self.chain.time, pool, balances, cases, self.run(pool, asked))
+            counts += compare(self.chain.time, pool, balances, cases, self.run(pool, asked))
         self.chain.evm.revert(checkpoint)
         return counts
 
@@ -247,9 +248,11 @@ def _case(rng: random.Random, pool: Pool, balances: list[int]) -> list[int]:
     return [i, j, amount, int(exact_out)]
 
 
-def _compare(
-    time: int, pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray
+def compare(
+    time: int, pool: Any, balances: list[int], cases: list[list[int]], answer: np.ndarray
 ) -> Counter[str]:
+    """What the kernel says of (coin in, coin out, amount, exact out?) beside what a vault of either did:
+    rows of (done, amount in, amount out)."""
     count = len(cases)
     exact_in = np.array([case[3] == 0 for case in cases])
     pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases], time)

@@ -17,23 +17,23 @@ from exact_balancer_v2 import (
     NOBODY,
     ONE,
     STARTED,
+    compare,
     pass_time,
     random_weights,
     started_ramp,
     token_shelf,
 )
 from exact_build import Build, compiled, published
-from exact_campaign import Family, Mismatch, Round
-from exact_chain import OWNER, UINT128, Chain, as_bits, mapping_slot, run_batch
+from exact_campaign import Family, Round
+from exact_chain import OWNER, UINT128, Chain, mapping_slot, run_batch
 from exact_numbers import spread
-from exact_rows import quoted, word_rows
 
 from engine.amm.families.balancer_stable import StableV3
 from engine.amm.families.balancer_stable import pack_v3 as pack_stable
 from engine.amm.families.balancer_weighted import WeightedV3
 from engine.amm.families.balancer_weighted import pack_v3 as pack_weighted
 from engine.amm.families.words import Words
-from engine.amm.layout import KIND_BALANCER_V3_STABLE, KIND_BALANCER_V3_WEIGHTED, OK, limbs_to_ints
+from engine.amm.layout import KIND_BALANCER_V3_STABLE, KIND_BALANCER_V3_WEIGHTED
 
 STATES, SWAPS_PER_STATE = 25, 40
 LEAST_TRADE, IMBALANCE_LIMIT = 10**6, 10_000
@@ -171,7 +171,7 @@ class World:
             if number == 0:
                 self.check_written(pool, balances)
             cases = [_case(rng, pool, balances) for _ in range(SWAPS_PER_STATE)]
-            counts += _compare(self.chain.time, pool, balances, cases, self.run(pool, cases))
+            counts += compare(self.chain.time, pool, balances, cases, self.run(pool, cases))
         self.chain.evm.revert(checkpoint)
         return counts
 
@@ -214,32 +214,6 @@ def _case(rng: random.Random, pool: Pool, balances: list[int]) -> list[int]:
     if rng.random() < 0.02:
         amount = rng.choice([0, UINT128, 2**200])
     return [i, j, amount, int(exact_out)]
-
-
-def _compare(
-    time: int, pool: Pool, balances: list[int], cases: list[list[int]], answer: np.ndarray
-) -> Counter[str]:
-    count = len(cases)
-    exact_in = np.array([case[3] == 0 for case in cases])
-    pools = word_rows(pool.kind, [pool.words(balances)] * count, [case[:2] for case in cases], time)
-    statuses, results = quoted(pools, np.full(count, True), exact_in, [case[2] for case in cases])
-    done, ok = as_bits(answer[:, 0]) == 1, statuses == OK
-    same = np.where(exact_in[:, None], results == answer[:, 2], results == answer[:, 1]).all(axis=1)
-    right = (done == ok) & (same | ~ok)
-    if not right.all():
-        n = int(np.flatnonzero(~right)[0])
-        values = limbs_to_ints(results)
-        raise Mismatch(pool, balances, cases[n], int(statuses[n]), values[n], limbs_to_ints(answer[n]))
-    ramped = {"while A moves": count} if pool.ramp and time < pool.ramp[3] else {}
-    return Counter(
-        {
-            **ramped,
-            "swaps": count,
-            "exact in": int((ok & exact_in).sum()),
-            "exact out": int((ok & ~exact_in).sum()),
-            "refused": int((~ok).sum()),
-        }
-    )
 
 
 def _fee(rng: random.Random, least: int) -> int:
