@@ -44,11 +44,16 @@ class Timing:
 
 
 def race(
-    contenders: Iterable[Contender], rounds: int, clock: Callable[[], int] = time.perf_counter_ns
+    contenders: Iterable[Contender],
+    rounds: int,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    least_ns: int = 0,
 ) -> dict[str, Timing]:
     """Time every contender once a round, so that a busy moment of the machine strikes all alike.
 
-    For work of one thread that waits for nothing, `time.thread_time_ns` leaves out what others took."""
+    For work of one thread that waits for nothing, `time.thread_time_ns` leaves out what others took. A turn
+    repeats short work until it has taken `least_ns`, so that what is measured is the work, not the caches
+    that the contender before left behind."""
     field_ = list(contenders)
     taken: dict[str, list[float]] = {contender.name: [] for contender in field_}
     for contender in field_:
@@ -58,12 +63,15 @@ def race(
             gc.collect()
             gc.disable()
             try:
+                elapsed, repeats = 0, 0
                 started = clock()
-                contender.run()
-                elapsed = clock() - started
+                while repeats == 0 or elapsed < least_ns:
+                    contender.run()
+                    repeats += 1
+                    elapsed = clock() - started
             finally:
                 gc.enable()
-            taken[contender.name].append(elapsed / contender.operations)
+            taken[contender.name].append(elapsed / repeats / contender.operations)
     return {name: Timing(statistics.median(times), min(times), max(times)) for name, times in taken.items()}
 
 

@@ -14,9 +14,10 @@ from engine.amm.quotient import (
     EST_WIDE,
     est_inverse_nb,
     est_wide,
+    is_medium_nb,
     is_narrow_nb,
     quotient_256_nb,
-    wide_quotient,
+    quotient_320_nb,
 )
 from engine.amm.wide import (
     constant,
@@ -30,7 +31,6 @@ from engine.amm.wide import (
     mul_128_128,
     mul_128_192,
     mul_256_256,
-    multiplier,
     stay_whole,
     to_u128,
     to_u192,
@@ -53,10 +53,6 @@ _wide_root_limit = constant(256, 115792089237316195423570985008687907853269 * WA
 _wad_squared = constant(256, WAD**2)
 _max_signed = constant(256, (1 << 255) - 1)
 _SIXTY_TWO = np.uint64(62)
-_MEDIUM_TOP = np.uint64(63)
-# As `quotient_256_nb`, by a divisor below 2**191: nothing is cut off, for no part times the divisor is above
-# the numerator, and the remainder before it is settled is below twice the divisor.
-_quotient_medium_nb = wide_quotient(multiplier(192, 64, 256), multiplier(192, 64, 192), to_u192)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, inline="always")
@@ -157,16 +153,16 @@ div_10000_nb = divider(10**4)
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def quotient_nb(a, b):
-    """Unsigned quotient by a non-zero U256."""
+    """Unsigned quotient by a non-zero U256, by floats where both are ordinary."""
     stay_whole()
-    if limb3(b) == _ZERO and limb2(b) >> _MEDIUM_TOP == _ZERO:
-        est_inverse = est_inverse_nb(est_wide(to_u192(b)))
+    if is_medium_nb(b):
+        est_inverse = est_inverse_nb(est_wide(b))
         est_quotient = est_wide(a) * est_inverse
         if est_quotient < EST_WIDE:
-            if limb2(b) == _ZERO and is_narrow_nb(to_u128(b)):
+            if (limb2(b) | limb3(b)) == _ZERO and is_narrow_nb(to_u128(b)):
                 quotient, _ = quotient_256_nb(a, to_u128(b), est_quotient, est_inverse)
                 return to_u256(quotient)
-            quotient, _ = _quotient_medium_nb(a, to_u192(b), est_quotient, est_inverse)
+            quotient, _ = quotient_320_nb(to_u320(a), b, est_quotient, est_inverse)
             return to_u256(quotient)
     quotient, _ = divide_256_nb(a, b)
     return quotient

@@ -9,11 +9,12 @@ With K0, g = |gamma + 1 - K0|, m1 = (g / gamma)**2 / A and s = sum(x) / D as fra
 
     r = (s - 1 - m1 (1 - K0) / K0) / (s + (s - 1) 2 n K0 / g + n m1 / K0),   D -> D (1 + r)
 
-K0 is at least 1e-4 and gamma at least 1e-8, so the contract's truncations move r by less than 1e-13: K0's,
-two units of 1e-18, pass through (1 - K0) / K0 and g, and the denominator is above n m1 / K0. Rounding here
-moves it by less than 1e-14. The second derivative of a step is below 100 / gamma, thus D is known to 1e-11
-once 100 r**2 / gamma is below that, and whatever follows differs by less. Asked is ten times that distance
-from every threshold, and that no product comes near 256 bits. Where it is not so, the kernels compute.
+K0 is asked to be at least 1e-3 and gamma is at least 1e-8, so the contract's truncations move r by less than
+1e-14, too little to keep its method from ending: K0's, two units of 1e-18, pass through (1 - K0) / K0 and g,
+and the denominator is above n m1 / K0. Rounding here moves it by less than 1e-14. The second derivative of a
+step is below 100 / gamma, thus D is known to 1e-11 once 100 r**2 / gamma is below that, and whatever follows
+differs by less. Asked is ten times that distance from every threshold, and that no product comes near 256
+bits. Where it is not so, the kernels compute.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _STEPS = 12
 _NEAR = 1e-13  # of gamma: what the square of the last step may be
 _APART = 1e-10  # relative distance from a threshold
 _PRODUCT = 2.0**250
+_LEAST_K0 = 1e-3  # fraction
 _WHOLE = 2.0**50  # integers above it may be truncated
 
 
@@ -68,7 +70,7 @@ def est_invariant_nb(a, gamma, coins, x0, x1, x2, start):
         fall = m1 * (1.0 - k0) * per_k0
         r = (s - 1.0 - fall) / slope
         size = abs(r)
-        safe = k0 > 1e-5 and slope > 0.5 and fall > -0.5 and slope * d * d < _PRODUCT
+        safe = k0 > _LEAST_K0 and slope > 0.5 and fall > -0.5 and slope * d * d < _PRODUCT
         if not (safe and g > 0.25 * gamma and size < 0.5 * before):
             return 0.0
         d += d * r
@@ -122,7 +124,7 @@ def surely_settles_nb(state, coins, x0, x1, x2, k0):
         least, most = 5e-3, 5e1
         if 4.0 * est0 * est1 / known * _WAD > _PRODUCT or low < 1.001e-4 * high:
             return False
-    if not (known > 1e-5 and 2e9 < high < 0.999e33):
+    if not (known > _LEAST_K0 and 2e9 < high < 0.999e33):
         return False
     d = est_invariant_nb(a, gamma, coins, est0, est1, est2, start)
     if not (low > least * (1.0 + _APART) * d and high < most * (1.0 - _APART) * d):

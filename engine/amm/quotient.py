@@ -113,7 +113,7 @@ def is_medium_nb(divisor):
     return limb3(divisor) >> _BITS_34 == _ZERO
 
 
-def wide_quotient(multiply: Any, multiply_low: Any, to_divisor_width: Any) -> Any:
+def _wide_quotient(multiply: Any, multiply_low: Any, to_divisor_width: Any) -> Any:
     """A division with three parts: `multiply` takes a divisor and a limb to the numerator's width,
     `multiply_low` is modulo the divisor's."""
 
@@ -139,8 +139,8 @@ def wide_quotient(multiply: Any, multiply_low: Any, to_divisor_width: Any) -> An
 
 # (floor of the quotient U128, remainder as wide as the divisor) of a numerator U320 (modulo 2**320) by a
 # positive medium U256, or U256 (modulo 2**256) by a positive narrow U128; `est_quotient` is below EST_WIDE.
-quotient_320_nb = wide_quotient(mul_256_64, multiplier(256, 64, 256), to_u256)
-quotient_256_nb = wide_quotient(multiplier(128, 64, 256), multiplier(128, 64, 128), to_u128)
+quotient_320_nb = _wide_quotient(mul_256_64, multiplier(256, 64, 256), to_u256)
+quotient_256_nb = _wide_quotient(multiplier(128, 64, 256), multiplier(128, 64, 128), to_u128)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)

@@ -11,8 +11,8 @@ from typing import Any
 import cryptoswap_reference as twin
 import numpy as np
 import pytest
-from amm_reference import Revert
-from cryptoswap_reference import TRI, TWO, TWO_V21, WAD, Pool
+from cryptoswap_reference import TRI, TWO, TWO_V21, Pool
+from cryptoswap_trades import Trade, barely_paying_trade, random_trade, twin_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
@@ -38,7 +38,6 @@ from engine.amm.wide_digits import get_limb, set_limb, stack_limbs
 DATA = Path(os.environ.get("ROUNDTRIP_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 VERSIONS = {"v2.0.0": TWO, "v2.1": TWO_V21, "tri": TRI, "triweth": TRI}
 FAMILIES = {"curve-twocrypto-ng": 400, "curve-tricrypto-ng": 400}
-Trade = tuple[Pool, int, int, int]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -113,14 +112,6 @@ def quote_all(trades: list[Trade], settled: bool = True) -> tuple[list[int | Non
     amounts = limbs_to_ints(results)
     codes = statuses.tolist()
     return [out if code == OK else None for out, code in zip(amounts, codes, strict=True)], codes
-
-
-def twin_out(trade: Trade, settled: bool = True) -> int | None:
-    pool, i, j, amount = trade
-    try:
-        return pool.exchange(i, j, amount, settled)
-    except Revert:
-        return None
 
 
 def recorded(family: str) -> list[tuple[Trade, dict[str, Any]]]:
@@ -239,41 +230,6 @@ def test_the_spot_rate_is_that_of_a_small_trade(family: str):
     assert compared >= 150
 
 
-def random_pool(rng: random.Random) -> Pool:
-    version = rng.choice((TWO, TWO_V21, TRI))
-    coins = 3 if version == TRI else 2
-    a = rng.choice((400_000, 20_000_000, 1_707_629, 540_000, rng.randint(4000, 40_000_000)))
-    gamma = rng.choice((10**10, 145 * 10**12, 10**16, 2 * 10**16, int(10 ** rng.uniform(10, 17.3))))
-    worth = int(10 ** rng.uniform(17, 33))
-    decimals = [rng.choice((6, 8, 18, rng.randint(6, 18))) for _ in range(coins)]
-    prices = [int(10 ** rng.uniform(12, 26)) for _ in range(coins - 1)]
-    spread = rng.choice((0.01, 0.3, 3.0))
-    balances = [
-        max(int(worth / coins * 10 ** rng.uniform(-spread, spread)) * WAD // price // 10 ** (18 - places), 1)
-        for price, places in zip([WAD, *prices], decimals, strict=True)
-    ]
-    mid, out = sorted((rng.randint(0, 10**9), rng.randint(0, 10**10)))
-    pool = Pool(
-        version, a, gamma, worth, balances, [10 ** (18 - places) for places in decimals], prices, mid, out,
-        int(10 ** rng.uniform(10, 18)), rng.randint(1, 10**30), rng.choice((0, 1, WAD, 10**30)),
-        rng.random() < 0.2, rng.random() < 0.3,
-    )  # fmt: skip
-    try:
-        if rng.random() < 0.9:
-            pool.d = twin.newton_d(a, gamma, pool.scaled(balances), 0, version)
-    except (Revert, ZeroDivisionError):
-        pool.d = worth
-    return pool
-
-
-def random_trade(rng: random.Random) -> Trade:
-    pool = random_pool(rng)
-    i, j = rng.sample(range(len(pool.balances)), 2)
-    share = rng.choice((-12, -6, -3, -1, 0, 1, 3))
-    amount = int(pool.balances[i] * 10 ** (share + rng.random()))
-    return pool, i, j, rng.choice((amount, amount, amount, amount, 0, 1, 2**112, 2**255, 2**256 - 1))
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**64))
 def test_kernels_equal_the_integer_twins(seed: int):
@@ -281,26 +237,6 @@ def test_kernels_equal_the_integer_twins(seed: int):
     trades = [random_trade(rng) for _ in range(40)]
     for settled in (True, False):
         assert quote_all(trades, settled)[0] == [twin_out(trade, settled) for trade in trades]
-
-
-def barely_paying_trade(rng: random.Random) -> Trade:
-    """On a pool whose stored virtual price is that of its D, or near what it will be after the trade."""
-    while True:
-        pool, i, j, _ = random_trade(rng)
-        pool.total_supply = rng.randint(10**12, 10**30)
-        amount = max(int(pool.balances[i] * 10 ** rng.uniform(-14, -0.5)), 1)
-        try:
-            after = pool.scaled([x + amount * (k == i) for k, x in enumerate(pool.balances)])
-            _, k0 = pool.get_y(after, pool.d, j)
-            paid = pool.exchange(i, j, amount, False)
-            held = [x + amount * (k == i) - paid * (k == j) for k, x in enumerate(pool.balances)]
-            d = twin.newton_d(pool.a, pool.gamma, pool.scaled(held), k0, pool.version)
-            virtual = pool.price_of(rng.choice((d, d, pool.d)))
-        except (Revert, ZeroDivisionError):
-            continue
-        share = 10 ** rng.randrange(6, 15)
-        pool.virtual_price = max(virtual + rng.randint(-virtual // share - 2, virtual // share + 2), 0)
-        return pool, i, j, amount
 
 
 def judged_as_the_twin_does(trades: list[Trade]) -> dict[tuple[int, bool], int]:
@@ -318,16 +254,6 @@ def test_trades_that_barely_pay_are_judged_as_by_the_twin():
     rng = random.Random(11)
     counts = judged_as_the_twin_does([barely_paying_trade(rng) for _ in range(1200)])
     assert all(counts[version, answer] >= 60 for version in (TWO, TWO_V21, TRI) for answer in (True, False))
-
-
-@pytest.mark.campaign
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("round_", range(100))
-def test_campaign_of_cryptoswap_trades(round_: int):
-    """About 100,000 of either version of two coins, and of three, as many near the threshold as anywhere:
-    with the twin, for the bytecode whose recorded swaps it reproduces is in no registry."""
-    rng = random.Random(1000 + round_)
-    judged_as_the_twin_does([draw(rng) for draw in (barely_paying_trade, random_trade) for _ in range(1500)])
 
 
 def test_random_states_reach_both_answers():

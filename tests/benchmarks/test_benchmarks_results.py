@@ -37,6 +37,24 @@ def test_contenders_take_turns() -> None:
     assert turns == ["a", "b"] * 4  # once to warm up
 
 
+def test_a_turn_repeats_short_work() -> None:
+    now = 0
+    turns: list[str] = []
+
+    def work(name: str, takes: int) -> None:
+        nonlocal now
+        turns.append(name)
+        now += takes
+
+    short, long = (
+        Contender("short", lambda: work("short", 30), 10),
+        Contender("long", lambda: work("long", 150)),
+    )
+    timings = race([short, long], 2, lambda: now, least_ns=100)
+    assert turns == ["short", "long"] + ["short"] * 4 + ["long"] + ["short"] * 4 + ["long"]
+    assert timings == {"short": Timing(3, 3, 3), "long": Timing(150, 150, 150)}
+
+
 def test_a_ratio_is_the_peers_time_over_ours() -> None:
     timings = {"ours": Timing(2_000, 1_000, 3_000), "peer": Timing(5_000, 4_000, 6_000)}
     result = compared("x", "y", "us", timings)

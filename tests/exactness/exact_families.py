@@ -5,6 +5,7 @@ from __future__ import annotations
 import exact_balancer_v2
 import exact_balancer_v3
 import exact_concentrated
+import exact_cryptoswap
 import exact_curve
 import exact_solidly
 import exact_v2
@@ -21,6 +22,7 @@ FAMILIES: list[Family] = [
     *exact_v4.FAMILIES,
     *exact_concentrated.FAMILIES,
     *exact_curve.FAMILIES,
+    *exact_cryptoswap.FAMILIES,
     *exact_balancer_v2.FAMILIES,
     *exact_balancer_v3.FAMILIES,
 ]
