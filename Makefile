@@ -6,7 +6,7 @@ BIN := .venv/bin
 FORGE = $$($(BIN)/python -c "from engine.app.toolchain import foundry_tool as t; print(t('forge'))")
 ARGS ?=
 
-.PHONY: help setup demo test test-python test-contracts lint format bench fuzz exactness gas analyse docs lock clean
+.PHONY: help setup demo test test-python test-contracts lint format bench soak fuzz exactness gas analyse docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ exactness: setup ## write what the campaigns have counted into docs/exactness.md
 
 bench: setup ## speed, beside peers, as JSON and tables in benchmarks/results/
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup ## a live engine over 20,000 blocks (about half an hour): memory, files, tasks and latency must stay level
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 gas: setup ## gas of each kind of cycle on real bytecode, into benchmarks/results/gas.json
 	@$(BIN)/python -m benchmarks.gas
