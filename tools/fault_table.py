@@ -16,7 +16,7 @@ TABLE = ROOT / "docs" / "fault-table.md"
 HEAD = """# Faults and the tests that prove they are borne
 
 Written by `python tools/fault_table.py` from `tools/faults.toml` and the tests. Cases are the seeds
-and parameters of the tests: in `make test`, and with campaigns (`pytest -m campaign tests/execution`).
+and parameters of the tests: in `make test`, and with campaigns (`pytest -m campaign` on the files named).
 Most tests run against a real node and end by comparing with it. A row without enough cases says so by its
 numbers.
 
