@@ -11,7 +11,7 @@ from engine.app.loading import load
 from engine.app.settings import Settings
 from engine.chain.bootstrap import bootstrap, read_with_block
 from engine.chain.changes import touched_since
-from engine.chain.creations import CREATION_TOPICS, decode_creations
+from engine.chain.creations import CREATION_TOPICS, Fakes, decode_creations
 from engine.chain.discovery import find_pools, list_pools
 from engine.chain.identify import identify
 from engine.chain.log_scanner import about
@@ -54,6 +54,7 @@ class MarketFeed:
         self._settings = settings
         self._progress = progress
         self._cache = cache
+        self._fakes = Fakes()
 
     async def read_all(self, head: BlockRef) -> Market:
         """A market of every pool there is at `head`. Raises NodeError when the node fails."""
@@ -189,7 +190,7 @@ class MarketFeed:
 
     async def _note_created(self, market: Market, raw: RawBlock) -> None:
         """Pools the block's logs announce, known or newly asked for, wait in `unread`."""
-        created = decode_creations(about(raw.logs, CREATION_TOPICS), self.venues)
+        created = decode_creations(about(raw.logs, CREATION_TOPICS), self.venues, self._fakes)
         self._refuse(dict(created.refused))
         reading = Reading(self._node, raw.block, self.venues)
         sightings = [one for one in created.sightings if one.address]

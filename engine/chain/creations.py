@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from engine.chain.events import (
 from engine.chain.readers.v4 import v4_refusal
 from engine.chain.wire import topic
 from engine.domain.market import PoolRecord, Protocol, Venue
-from engine.domain.pool_details import UniswapV4Details
+from engine.domain.pool_details import SolidlyDetails, UniswapV4Details
 from engine.domain.provenance import is_genuine
 
 PAIR_CREATED = topic("PairCreated(address,address,address,uint256)")
@@ -48,6 +49,7 @@ CURVE_DEPLOYS = tuple(
     )
 )
 _MAX_SPACING = 16384
+MAX_FAKES = 1_000
 
 # Topics of factories whose logs index the pool's two tokens, first and second; then V4's, second and third.
 PAIR_TOPICS = (PAIR_CREATED, POOL_CREATED, SOLIDLY_PAIR, SOLIDLY_POOL, SLIPSTREAM_POOL, ALGEBRA_POOL)
@@ -79,10 +81,37 @@ class Creations:
     sightings: list[Sighting] = field(default_factory=list)
 
 
-def decode_creations(logs: Iterable[Mapping[str, Any]], venues: Sequence[Venue]) -> Creations:
+class Fakes:
+    """How many pools that cannot be its own each factory has announced.
+
+    An honest factory announces none. One that announces more than `most` is ignored from then on, so that
+    logs without end cost neither memory nor time; what CREATE2 proves of it stays.
+    """
+
+    def __init__(self, most: int = MAX_FAKES):
+        self._most = most
+        self._counts: Counter[str] = Counter()
+
+    def is_ignored(self, venue: Venue) -> bool:
+        return self._counts[venue.factory] > self._most
+
+    def note(self, venue: Venue) -> str | None:
+        """Count one more; why the factory is ignored from now on, if it is."""
+        self._counts[venue.factory] += 1
+        if self.is_ignored(venue):
+            return (
+                f"{venue.name} announced more than {self._most} pools that it cannot have made: it is ignored"
+            )
+        return None
+
+
+def decode_creations(
+    logs: Iterable[Mapping[str, Any]], venues: Sequence[Venue], fakes: Fakes | None = None
+) -> Creations:
     """What the venues' factories announced. A pool whose address is not the CREATE2 address of its tokens and
-    fee is refused: an honest factory cannot create it."""
+    fee is refused: an honest factory cannot create it. `fakes` counts these on from earlier logs."""
     by_factory = {venue.factory: venue for venue in venues}
+    fakes = fakes or Fakes()
     found = Creations([], [])
     for log in logs:
         emitter = log.get("address")
@@ -90,24 +119,41 @@ def decode_creations(logs: Iterable[Mapping[str, Any]], venues: Sequence[Venue])
         topics = log.get("topics")
         if venue is None or not isinstance(topics, list) or not topics or topics[0] not in CREATION_TOPICS:
             continue
+        if fakes.is_ignored(venue):
+            continue
         try:
             made = _DECODERS[venue.protocol](venue, topics, log.get("data"))
         except Malformed as error:
-            found.refused.append((venue.factory, f"malformed creation log of {venue.name}: {error}"))
+            why = fakes.note(venue) or f"malformed creation log of {venue.name}: {error}"
+            found.refused.append((venue.factory, why))
             continue
-        if isinstance(made, Sighting):
+        record = _provable(made) if isinstance(made, Sighting) else made
+        if record is not None and not is_genuine(venue, record):
+            found.refused.append((record.key, f"not at the address {venue.name} would give it"))
+            if (ignored := fakes.note(venue)) is not None:
+                found.refused.append((venue.factory, ignored))
+        elif isinstance(made, PoolRecord):
+            _admit(found, made)
+        elif made.address or made not in found.sightings:
             found.sightings.append(made)
-        elif (reason := _refusal(venue, made)) is not None:
-            found.refused.append((made.key, reason))
-        else:
-            found.pools.append(made)
     return found
 
 
-def _refusal(venue: Venue, pool: PoolRecord) -> str | None:
-    if not is_genuine(venue, pool):
-        return f"not at the address {venue.name} would give it"
-    return v4_refusal(pool) if pool.protocol is Protocol.UNISWAP_V4 else None
+def _admit(found: Creations, pool: PoolRecord) -> None:
+    reason = v4_refusal(pool) if pool.protocol is Protocol.UNISWAP_V4 else None
+    if reason is None:
+        found.pools.append(pool)
+    else:
+        found.refused.append((pool.key, reason))
+
+
+def _provable(one: Sighting) -> PoolRecord | None:
+    """What a log says of a pool whose address CREATE2 gives; None where it gives none."""
+    if len(one.tokens) != 2:
+        return None
+    details = None if one.stable is None else SolidlyDetails(one.stable, (0, 0))
+    fee_pips = one.venue.fee_pips or 0
+    return PoolRecord(one.address, one.venue.protocol, one.venue.name, one.tokens, fee_pips, 0, details)
 
 
 def _pair_of(topics: list[Any]) -> tuple[str, str]:

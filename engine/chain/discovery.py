@@ -10,11 +10,13 @@ from engine.chain.creations import (
     OTHER_TOPICS,
     PAIR_TOPICS,
     Creations,
+    Fakes,
     Sighting,
     decode_creations,
 )
 from engine.chain.events import V4_INITIALIZE
 from engine.chain.identify import identify
+from engine.chain.meta_registry import attributed, registry_of
 from engine.chain.readers.reading import Ask, Reading
 from engine.chain.sighted import draft
 from engine.chain.wire import quantity
@@ -89,22 +91,25 @@ async def _of_their_venue(reading: Reading, listed: Sequence[Sighting]) -> list[
 
 
 async def list_pools(reading: Reading, venue: Venue, start: int = 0) -> list[Sighting]:
-    """What a venue's own list names from place `start` on: the pools of a Curve factory, or the one contract
-    that the venue consists of. Empty for venues that are known by their logs."""
+    """What a venue's own list names from place `start` on: the pools of a Curve factory, or of the
+    MetaRegistry, these under the venues that made them, or the one contract that the venue consists of.
+    Empty for venues that are known by their logs."""
     if venue.protocol in SINGLE:
         return [Sighting(venue, venue.factory)]
     if venue.protocol not in _CURVE:
         return []
-    asked = draft(Sighting(venue, venue.factory))
-    (count,) = await reading.values([Ask(asked, _POOL_COUNT, optional=True)])
+    asked, registry = draft(Sighting(venue, venue.factory)), await registry_of(reading, venue)
+    (count,) = await reading.values([Ask(asked, _POOL_COUNT, to=registry, optional=True)])
     if count is None:
         # A pool older than the factories, named by itself.
         return [Sighting(venue, venue.factory)]
     if count[0] > _MAX_LISTED:
         reading.refused[venue.factory] = f"{venue.name} claims to have {count[0]} pools"
         return []
-    answers = await reading.values([Ask(asked, _POOL_AT, (at,), gas=None) for at in range(start, count[0])])
-    return [Sighting(venue, answer[0].lower()) for answer in answers if answer is not None]
+    asks = [Ask(asked, _POOL_AT, (at,), registry, gas=None) for at in range(start, count[0])]
+    pools = [answer[0].lower() for answer in await reading.values(asks) if answer is not None]
+    made = await attributed(reading, venue, registry, pools)
+    return [Sighting(venue, pool) for pool in pools] if made is None else made
 
 
 async def discover(
@@ -120,11 +125,13 @@ async def discover(
 
     Ranges the node finds too large are halved, and grow again after success. With `tokens`, the node is asked
     only for pools both of whose tokens are among them, where the logs say which these are. `progress(blocks
-    done, blocks in all, pools found)`. Raises NodeError when the node refuses even a single block, or `block`
+    done, blocks in all, pools found)`. A factory that announces more fakes than `Fakes` bears is not asked
+    about any further. Raises NodeError when the node refuses even a single block, or `block`
     left the chain meanwhile.
     """
-    queries = _queries(venues, tokens)
-    found = Creations([], [])
+    asked = list(venues)
+    queries = _queries(asked, tokens)
+    found, fakes = Creations([], []), Fakes()
     seen: set[str] = set()
     total = max(block.number - from_block + 1, 0)
     size, start, silences = _FIRST_RANGE_BLOCKS, from_block, 0
@@ -140,13 +147,16 @@ async def discover(
             size = (end - start + 1) // 2
             continue
         silences = 0
-        part = decode_creations(logs, venues)
+        part = decode_creations(logs, venues, fakes)
         for pool in part.pools:
             if pool.key not in seen:
                 seen.add(pool.key)
                 found.pools.append(pool)
         found.sightings.extend(part.sightings)
         found.refused.extend(part.refused)
+        if any(fakes.is_ignored(one) for one in asked):
+            asked = [one for one in asked if not fakes.is_ignored(one)]
+            queries = _queries(asked, tokens)
         progress(end - from_block + 1, total, len(found.pools) + len(found.sightings))
         start, size = end + 1, min(2 * size, _MAX_RANGE_BLOCKS)
     await require_canonical(node, block)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.chain.calls import View
+from engine.chain.meta_registry import registry_of
 from engine.chain.readers.reading import Ask, Reading
 from engine.domain.market import ZERO_ADDRESS, PoolRecord, Protocol
 
 _FROM_FACTORY = View.of("isPoolFromFactory(address)", "bool")
 _COIN_COUNT = View.of("get_n_coins(address)", "uint256")
-_FIRST_COIN = tuple(View.of("get_coins(address)", kind) for kind in ("address[]", "address[2]", "address[3]"))
+_COIN_LISTS = "address[]", "address[2]", "address[3]"
+_FIRST_COIN = tuple(View.of("get_coins(address)", kind) for kind in _COIN_LISTS)
 _BALANCER = (
     Protocol.BALANCER_V2_WEIGHTED,
     Protocol.BALANCER_V2_STABLE,
@@ -48,9 +50,10 @@ async def unvouched(reading: Reading, pools: Sequence[PoolRecord]) -> dict[str, 
         if answer is None or not answer[0]:
             verdicts[pool.key] = _UNKNOWN
     curve = [pool for pool in asked if pool.protocol in _CURVE]
+    registries = {name: await registry_of(reading, reading.venues[name]) for name in {p.venue for p in curve}}
     for pool in curve:
         asks = [
-            Ask(pool, view, (pool.address,), _factory(reading, pool), optional=True)
+            Ask(pool, view, (pool.address,), registries[pool.venue], optional=True)
             for view in (_COIN_COUNT, *_FIRST_COIN)
         ]
         count, *coins = await reading.values(asks)
