@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -247,3 +248,14 @@ async def serve_relay(node: RpcNode, *, signed: bool = True) -> AsyncIterator[Bu
         yield relay
     finally:
         await runner.cleanup()
+
+
+async def main(node_url: str) -> None:
+    """Serve until standard input ends; the first line printed is the address."""
+    async with RpcNode(node_url) as node, serve_relay(node) as relay:
+        print(relay.url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
