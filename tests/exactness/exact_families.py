@@ -8,6 +8,7 @@ import exact_concentrated
 import exact_cryptoswap
 import exact_curve
 import exact_solidly
+import exact_tricrypto
 import exact_v2
 import exact_v4
 import exact_vaults
@@ -23,6 +24,7 @@ FAMILIES: list[Family] = [
     *exact_concentrated.FAMILIES,
     *exact_curve.FAMILIES,
     *exact_cryptoswap.FAMILIES,
+    *exact_tricrypto.FAMILIES,
     *exact_balancer_v2.FAMILIES,
     *exact_balancer_v3.FAMILIES,
 ]
