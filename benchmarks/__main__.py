@@ -12,7 +12,7 @@ from importlib import import_module
 from benchmarks.measure import Unmeasurable, finish
 from benchmarks.tables import write_document
 
-NAMES = ("quotes", "search", "search_scale", "line", "market", "joint", "startup", "relay")
+NAMES = ("quotes", "search", "search_scale", "line", "market", "discovery", "joint", "startup", "relay")
 
 
 def run(names: list[str]) -> int:
