@@ -29,10 +29,19 @@ from engine.domain.events import (
 )
 from engine.domain.execution import Execution, Intent, Plan, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, RawBlock
-from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused, TradingState
+from engine.domain.opportunity import (
+    Approved,
+    ApprovedConversion,
+    CheckResult,
+    Conversion,
+    Opportunity,
+    RefusalReason,
+    Refused,
+    TradingState,
+)
 from engine.domain.pool_state import BlockReading
 from engine.domain.ports import BlockSource
-from engine.execution.combination import Combination, alone, in_sequence, side_by_side
+from engine.execution.combination import Combination, alone, in_sequence, settled, side_by_side
 from engine.gas_sharing import assess_riders, in_one, taking
 from engine.market.market import Market
 from engine.risk.activity import Activity
@@ -85,6 +94,21 @@ def unfinanced(opportunity: Opportunity) -> Opportunity:
     return opportunity
 
 
+class PlanFor(Protocol):
+    """Plans an opportunity for the child of `head`, those after it, and the conversions of their profits."""
+
+    def __call__(
+        self,
+        approved: Approved,
+        head: BlockRef,
+        also: Sequence[Approved] = (),
+        conversions: Sequence[ApprovedConversion] = (),
+    ) -> Plan: ...
+
+
+AssessConversion = Callable[[Conversion, BlockRef, RiskView], ApprovedConversion | Refused]
+
+
 def no_pools(events: StateEvents) -> Sequence[PoolRecord]:
     """Logs tell everything."""
     return ()
@@ -110,7 +134,8 @@ class Line:
     fees a simulated plan is sent at, and what is not as it was simulated is simulated anew; `execute` is None
     in paper mode; `publish` must not block; `activity` is what the engine did lately, `state` its rung of the
     ladder; `tripwire` compares the market with the node; a search stops after `search_seconds` with what it
-    has; a transaction carries out at most `together` opportunities.
+    has; a transaction carries out at most `together` opportunities. Without `assess_conversion` only those of
+    one base token go out together.
     """
 
     market: Market
@@ -119,7 +144,7 @@ class Line:
     admit: Callable[[RawBlock], Awaitable[Sequence[int]]]
     refresh: Callable[[BlockRef, Sequence[PoolRecord]], Awaitable[Sequence[BlockReading]]]
     assess: Callable[[Opportunity, RiskView], Approved | Refused]
-    plan: Callable[[Approved, BlockRef, Sequence[Approved]], Plan]
+    plan: PlanFor
     simulate: Callable[[Plan, BlockRef], Awaitable[SimulatedPlan | Refused]]
     execute: Execute | None
     publish: Callable[[Fact], None]
@@ -132,6 +157,7 @@ class Line:
     tripwire: Watch | None = None
     search_seconds: float | None = None
     together: int = 1
+    assess_conversion: AssessConversion | None = None
 
 
 class Pipeline:
@@ -198,8 +224,7 @@ class Pipeline:
             self._carried.update(rows.tolist())
         view = self._with_outcomes(conditions.view)
         approved, riders = self._assess(found, view, conditions.costs)
-        sequence = self._assess_sequence(found, view, conditions.costs)
-        chosen = self._combine(approved, riders, sequence, conditions.costs)
+        chosen = self._combine(approved, riders, found, view, conditions.costs)
         simulated, submitted = await self._carry_out(chosen, block, conditions.costs, arrived)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         finished = BlockFinished(
@@ -284,15 +309,22 @@ class Pipeline:
             line.publish(OpportunityApproved(each))
         return approved, riders
 
-    def _assess_sequence(self, found: Found, view: RiskView, costs: GasCosts) -> list[Approved]:
-        """The first opportunities of the finder's sequence, if the risk chain lets each of them pass with the
-        gas that it adds to the transaction and its part of the transaction's own; else none."""
+    def _assess_sequence(
+        self,
+        sequence: Sequence[Opportunity],
+        view: RiskView,
+        costs: GasCosts,
+        bearing: Collection[str] | None = None,
+    ) -> list[Approved]:
+        """The opportunities, if the risk chain lets each of them pass with the gas that it adds to the
+        transaction and its part of the transaction's own, which those of the `bearing` base tokens bear (each
+        token has its own transaction when None); else none."""
         line, approved = self._line, list[Approved]()
-        sequence = found.sequence[: line.together] if line.together > 1 else ()
         due: dict[int, Opportunity] = {}
         for token in {each.base_token for each in sequence}:
             places = [at for at, each in enumerate(sequence) if each.base_token == token]
-            due |= zip(places, in_one([sequence[at] for at in places], costs), strict=True)
+            bears = bearing is None or token in bearing
+            due |= zip(places, in_one([sequence[at] for at in places], costs, bears), strict=True)
         for at in range(len(sequence)):
             verdict = line.assess(line.finance(due[at]), view)
             if isinstance(verdict, Refused):
@@ -300,26 +332,52 @@ class Pipeline:
             approved.append(verdict)
         return approved
 
+    def _assess_settlement(self, found: Found, view: RiskView, costs: GasCosts) -> Combination | None:
+        """The finder's settlement in one token, if the risk chain lets each opportunity and each conversion
+        pass, and the router can carry out all at once."""
+        line, settlement = self._line, found.settlement
+        if settlement is None or line.assess_conversion is None:
+            return None
+        if not 1 < len(settlement.opportunities) <= line.together:
+            return None
+        planned = self._assess_sequence(settlement.opportunities, view, costs, {settlement.base_token})
+        if not planned:
+            return None
+        sold = [line.assess_conversion(each, view.head, view) for each in settlement.conversions]
+        passed = tuple(each for each in sold if isinstance(each, ApprovedConversion))
+        if len(passed) < len(sold):
+            return None
+        together = Combination(tuple(planned), (), passed)
+        return None if isinstance(self._plan(together, view.head), Refused) else together
+
     def _combine(
         self,
         approved: Sequence[Approved],
         riders: Sequence[Approved],
-        planned: Sequence[Approved],
+        found: Found,
+        view: RiskView,
         costs: GasCosts,
     ) -> list[Combination]:
-        """What goes out together: opportunities side by side, or a sequence that is worth more."""
-        combined = side_by_side(approved, self._line.together, riders)
-        sequence = in_sequence(planned, approved)
-        if sum(net_wei(each, costs) for each in sequence) <= sum(net_wei(each, costs) for each in combined):
-            return combined
-        for each in planned:
-            self._line.publish(OpportunityApproved(each))
-        return sequence
+        """What goes out together: opportunities side by side, a sequence, or what is settled in one token,
+        whichever is worth most."""
+        most = self._line.together
+        choices = [side_by_side(approved, most, riders)]
+        sequence = found.sequence[:most] if most > 1 else ()
+        choices.append(in_sequence(self._assess_sequence(sequence, view, costs), approved))
+        one = self._assess_settlement(found, view, costs)
+        if one is not None:
+            choices.append(settled(one.together, one.conversions, approved, most))
+        chosen = max(choices, key=lambda choice: sum(net_wei(each, costs) for each in choice))
+        said = {id(each) for each in (*approved, *riders)}
+        for planned in (each for combination in chosen for each in combination.together):
+            if id(planned) not in said:
+                self._line.publish(OpportunityApproved(planned))
+        return chosen
 
     def _plan(self, combination: Combination, block: BlockRef) -> Plan | Refused:
         first, *also = combination.together
         try:
-            return self._line.plan(first, block, also)
+            return self._line.plan(first, block, also, combination.conversions)
         except ExecutionError as error:
             unfit = CheckResult("plan", False, RefusalReason.NOT_ENCODABLE, {"error": str(error)})
             return Refused(first.opportunity, (*first.results, unfit))
@@ -390,10 +448,13 @@ def net_wei(combination: Combination, costs: GasCosts) -> int:
     """What a combination earns after the gas of its one transaction, wei of the native coin; 0 without a
     price."""
     opportunities = [each.opportunity for each in combination.together]
-    hops = [hop.protocol for each in opportunities for hop in each.hops]
+    sold = [each.conversion for each in combination.conversions]
+    hops = [hop.protocol for each in (*opportunities, *sold) for hop in each.hops]
     token = opportunities[0].base_token
+    gross = sum(each.gross_profit for each in opportunities if each.base_token == token)
+    gross += sum(each.amount_out for each in sold)
     cost = costs.cost(token, costs.gas_units(hops), len(hops))
-    return costs.value_wei(token, sum(each.gross_profit for each in opportunities) - cost) or 0
+    return costs.value_wei(token, gross - cost) or 0
 
 
 def _distrusted(simulated: SimulatedPlan, pools: list[str]) -> list[Refused]:

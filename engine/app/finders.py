@@ -41,9 +41,11 @@ def make_finder(
     base_tokens: Sequence[str],
     max_hops: int,
     max_input: Mapping[str, int] | None = None,
+    together: int = 1,
 ) -> CycleFinder:
-    """The finder of that name; `max_input` as `Finder`'s. Raises MarketError as `Finder` does."""
+    """The finder of that name; `max_input` as `Finder`'s, `together` cycles at most in one transaction.
+    Raises MarketError as `Finder` does."""
     if name == "joint":
-        return JointFinder(market, base_tokens, max_hops, max_input)
+        return JointFinder(market, base_tokens, max_hops, max_input, together)
     finder = Finder(market, base_tokens, max_hops, max_input=max_input)
     return FullFinder(finder) if name == "full" else finder

@@ -193,17 +193,24 @@ class Session:
         )
         on_landing = planner if settings.bid.payment == "landing" else None
         self.tripwire = Tripwire(self.node, market, self.feed, self.publish, self.trust)
+        risk = RiskChain(settings.risk)
         line = Line(
             market=market,
             finder=make_finder(
-                settings.search.finder, market, bases, settings.search.max_hops, settings.risk.trade_caps
+                settings.search.finder,
+                market,
+                bases,
+                settings.search.max_hops,
+                settings.risk.trade_caps,
+                settings.execution.together,
             ),
             conditions=reader.read,
             admit=lambda raw: self.feed.admit(market, raw),
             refresh=self.feed.refresh,
             silent=SilentReads(market).due,
             tripwire=self.tripwire,
-            assess=RiskChain(settings.risk).assess,
+            assess=risk.assess,
+            assess_conversion=risk.assess_conversion,
             plan=planner.plan,
             simulate=self._simulation(),
             execute=self.sender,

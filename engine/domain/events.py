@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from engine.domain.execution import Dispatch, Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef
@@ -53,7 +54,7 @@ class VenueHalted:
 class OptimumBounded:
     """What all pools together held at a block, wei of the native coin: at most `bound_wei` before gas, and at
     least `reached_wei`. `cycles` planned together earn the part `captured` of the bound, and `net_wei` after
-    the gas of their swaps."""
+    the gas of their swaps. The bound does not cover `left_out`: token pairs of pools, counted by protocol."""
 
     block: BlockRef
     bound_wei: int
@@ -62,6 +63,7 @@ class OptimumBounded:
     net_wei: int
     cycles: int
     elapsed_ms: float
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.market import BlockRef
-from engine.domain.opportunity import Approved, CheckResult, Opportunity
+from engine.domain.opportunity import Approved, ApprovedConversion, CheckResult, Opportunity
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,9 @@ class Plan:
     `min_profit` is what the router enforces, `loan_fee` what flash loans cost the run, where it needs any,
     `bid` what the run itself pays to the builder; all in base units of the opportunity's base token.
     `unpinned` is the calldata without pins to a block or a parent, where `calldata` has such: for nodes whose
-    simulated calls are in no block. `also` are further opportunities of that base token, carried out after
-    the first in this order, all or none.
+    simulated calls are in no block. `also` are further opportunities, carried out after the first in this
+    order, all or none; `conversions` come after them, and sell all that those of other base tokens earn for
+    the first one's. Without conversions all are of one base token.
     """
 
     approved: Approved
@@ -44,6 +45,7 @@ class Plan:
     bid: int = 0
     unpinned: bytes | None = None
     also: tuple[Approved, ...] = ()
+    conversions: tuple[ApprovedConversion, ...] = ()
 
     @property
     def opportunity(self) -> Opportunity:
@@ -57,21 +59,31 @@ class Plan:
 
     @property
     def pools(self) -> frozenset[str]:
-        return frozenset(pool for each in self.together for pool in each.opportunity.pools)
+        chains = [each.opportunity for each in self.together] + [each.conversion for each in self.conversions]
+        return frozenset(pool for chain in chains for pool in chain.pools)
 
     @property
     def gross_profit(self) -> int:
-        return sum(each.opportunity.gross_profit for each in self.together)
+        """Of the first one's base token, in which all profit ends."""
+        sold = sum(each.conversion.amount_out for each in self.conversions)
+        return sold + sum(each.gross_profit for each in self._of_the_base_token)
 
     @property
     def gas_cost(self) -> int:
         """What all of them cost, as they were approved, base units."""
-        return sum(each.opportunity.gas_cost for each in self.together)
+        converted = sum(each.conversion.gas_cost for each in self.conversions)
+        return converted + sum(each.gas_cost for each in self._of_the_base_token)
 
     @property
     def gas_estimate(self) -> int:
         """Gas of all of them, as they were approved."""
-        return sum(each.opportunity.gas_estimate for each in self.together)
+        converted = sum(each.conversion.gas_estimate for each in self.conversions)
+        return converted + sum(each.opportunity.gas_estimate for each in self.together)
+
+    @property
+    def _of_the_base_token(self) -> list[Opportunity]:
+        base = self.opportunity.base_token
+        return [each.opportunity for each in self.together if each.opportunity.base_token == base]
 
     @property
     def expected_profit(self) -> int:

@@ -95,10 +95,15 @@ class Opportunity(_Chain):
 @dataclass(frozen=True, slots=True)
 class Conversion(_Chain):
     """What opportunities before it in the same transaction have earned in one base token, sold for another.
-    Its amounts are the router's, as an opportunity's are; `gas_estimate` in gas units."""
+    Its amounts are the router's, as an opportunity's are; `gas_estimate` in gas units.
+
+    `gas_cost` is what its own gas costs and that of the opportunities whose profit it sells, in base units of
+    `token_out`: what selling must bring for them to be worth their while.
+    """
 
     hops: tuple[Hop, ...]
     gas_estimate: int = 0
+    gas_cost: int = 0
 
     @property
     def token_in(self) -> str:
@@ -107,6 +112,21 @@ class Conversion(_Chain):
     @property
     def token_out(self) -> str:
         return self.hops[-1].token_out
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Opportunities of several base tokens for one transaction, in their order, each exact on the state those
+    before it leave, and conversions after them, which sell to the last unit what they earn in any other base
+    token than the first one's, for that one."""
+
+    opportunities: tuple[Opportunity, ...]
+    conversions: tuple[Conversion, ...]
+
+    @property
+    def base_token(self) -> str:
+        """The only token that there is more of afterwards."""
+        return self.opportunities[0].base_token
 
 
 class RefusalReason(StrEnum):
@@ -172,6 +192,14 @@ class Approved:
     """An opportunity every check passed. Only the risk chain makes one."""
 
     opportunity: Opportunity
+    results: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedConversion:
+    """A conversion every check that applies to it passed. Only the risk chain makes one."""
+
+    conversion: Conversion
     results: tuple[CheckResult, ...]
 
 

@@ -6,21 +6,25 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.domain.opportunity import Approved, Opportunity
+from engine.domain.opportunity import Approved, ApprovedConversion, Opportunity
 
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Opportunities of one base token for one transaction, in the order they are carried out, and those that
-    are tried one by one where they fail together."""
+    """Opportunities for one transaction, in the order they are carried out, and those that are tried one by
+    one where they fail together. All are of one base token, or `conversions` sell the others' profit for the
+    first one's."""
 
     together: tuple[Approved, ...]
     apart: tuple[Approved, ...] = ()
+    conversions: tuple[ApprovedConversion, ...] = ()
 
     @property
     def pools(self) -> frozenset[str]:
         """Every pool that it may come to touch."""
-        return frozenset(pool for each in (*self.together, *self.apart) for pool in each.opportunity.pools)
+        chains = [each.opportunity for each in (*self.together, *self.apart)]
+        sold = [each.conversion for each in self.conversions]
+        return frozenset(pool for chain in (*chains, *sold) for pool in chain.pools)
 
 
 def alone(approved: Iterable[Approved]) -> list[Combination]:
@@ -100,6 +104,20 @@ def in_sequence(planned: Sequence[Approved], approved: Sequence[Approved]) -> li
         combinations.append(Combination(group, _clear_of(others, instead)))
     left = [each for each in approved if each.opportunity.base_token not in groups]
     return combinations + alone(_clear_of(frozenset().union(*pools.values()), left))
+
+
+def settled(
+    together: Sequence[Approved],
+    conversions: Sequence[ApprovedConversion],
+    approved: Sequence[Approved],
+    most: int,
+) -> list[Combination]:
+    """Opportunities of several base tokens and the conversions of their profits in one transaction; instead
+    of them, where they fail, the `approved` that touch their pools; beside them those that touch none."""
+    pools = Combination(tuple(together), (), tuple(conversions)).pools
+    clear = _clear_of(pools, approved)
+    instead = tuple(each for each in approved if each not in clear)
+    return [Combination(tuple(together), instead, tuple(conversions)), *side_by_side(clear, most)]
 
 
 def _clear_of(pools: frozenset[str], approved: Iterable[Approved]) -> tuple[Approved, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,10 +11,10 @@ from enum import StrEnum
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import Pinned, Plan
 from engine.domain.market import BlockRef
-from engine.domain.opportunity import Approved, Opportunity
+from engine.domain.opportunity import Approved, ApprovedConversion, Opportunity
 from engine.execution.bids import BID_GAS
 from engine.execution.commands import Kind
-from engine.execution.encoder import UNKNOWN, Validity, encode_cycles
+from engine.execution.encoder import UNKNOWN, Settled, Validity, encode_plan
 from engine.execution.lenders import Lender, cheapest_lender, financed, needs_loan
 
 BPS = 10_000
@@ -74,12 +75,19 @@ class Planner:
         """The opportunity with the cost of the loan that `plan` will take for it, where it needs one."""
         return financed(opportunity, self._lenders)
 
-    def plan(self, approved: Approved, head: BlockRef, also: Sequence[Approved] = ()) -> Plan:
-        """Plan an approved opportunity for the child of `head`, and those to be carried out after it.
+    def plan(
+        self,
+        approved: Approved,
+        head: BlockRef,
+        also: Sequence[Approved] = (),
+        conversions: Sequence[ApprovedConversion] = (),
+    ) -> Plan:
+        """Plan an approved opportunity for the child of `head`, those to be carried out after it, and what
+        sells their profits in other base tokens, to the last unit, for the first one's.
 
         The fee bears two blocks' worth of doubling at most: 2 * next base fee + priority fee. `gas_limit` is
         a ceiling for the simulation, which replaces it by what was needed. Raises ExecutionError when the
-        opportunities cannot be encoded, or need different lenders.
+        opportunities cannot be encoded, need different lenders, or would leave another token behind.
         """
         deadline = max(head.timestamp, int(self._clock())) + self._terms.deadline_s
         plan = Plan(
@@ -92,7 +100,9 @@ class Planner:
             max_fee_wei=2 * head.next_base_fee_wei() + self._terms.priority_fee_wei,
             priority_fee_wei=self._terms.priority_fee_wei,
             also=tuple(also),
+            conversions=tuple(conversions),
         )
+        _require_one_token(plan)
         lender = self._lender_of(plan)
         loan_fee = sum(lender.fee(amount) for amount in _borrowed(plan)) if lender else 0
         gas_limit = plan.gas_estimate * GAS_CEILING_FACTOR + GAS_CEILING_EXTRA
@@ -124,10 +134,14 @@ class Planner:
     def _encoded(self, plan: Plan, head: BlockRef, lender: Lender | None) -> Plan:
         """The plan with its minimum profit and the calldata that enforces it."""
         min_profit = self._min_profit(plan.expected_profit, plan.gas_cost)
-        opportunities = [each.opportunity for each in plan.together]
+        settled = Settled(
+            [each.opportunity for each in plan.together],
+            plan.opportunity.base_token,
+            [each.conversion for each in plan.conversions],
+        )
 
         def stream(validity: Validity) -> bytes:
-            return encode_cycles(opportunities, validity, min_profit, self._pinned, lender, plan.bid)
+            return encode_plan(settled, validity, min_profit, self._pinned, lender, plan.bid)
 
         unpinned = stream(Validity(plan.deadline))
         pin = self._terms.pin
@@ -140,6 +154,23 @@ class Planner:
     def _min_profit(self, expected: int, gas_cost: int) -> int:
         # Relaxing it may cost profit, but never so much that landing does not pay for its gas.
         return max(expected * self._terms.min_profit_bps // BPS, min(expected, gas_cost))
+
+
+def _require_one_token(plan: Plan) -> None:
+    """Raises ExecutionError where a plan would leave more or less of any token than the first one's base
+    token, which alone is looked at and booked, or would borrow another."""
+    base = plan.opportunity.base_token
+    left: Counter[str] = Counter()
+    for each in (each.opportunity for each in plan.together if each.opportunity.base_token != base):
+        left[each.base_token] += each.gross_profit
+        if needs_loan(each):
+            raise ExecutionError(f"a cycle of {each.base_token} beside those of {base} needs a lender")
+    for sold in (each.conversion for each in plan.conversions):
+        left[sold.token_in] -= sold.amount_in
+        if sold.token_out != base or sold.token_in == base:
+            raise ExecutionError(f"a conversion to {sold.token_out} in a plan of {base}")
+    if any(left.values()):
+        raise ExecutionError(f"a plan of {base} that leaves {dict(left)}")
 
 
 def _borrowed(plan: Plan) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -58,11 +59,13 @@ class SecondOpinion:
         """As `Simulator.simulate`. A large plan without a second endpoint that agrees is refused for
         SECOND_NODE with what each of them said; raises NodeError when none of them answered."""
         limits = self._thresholds
-        amount = sum(each.opportunity.amount_in for each in plan.together)
         token = plan.opportunity.base_token
-        large = _reaches(amount, limits.second_node_amount.get(token)) or _reaches(
-            plan.expected_profit, limits.second_node_profit.get(token)
-        )
+        amounts: Counter[str] = Counter()
+        for each in plan.together:
+            amounts[each.opportunity.base_token] += each.opportunity.amount_in
+        amount = amounts[token]
+        large = any(_reaches(sold, limits.second_node_amount.get(of)) for of, sold in amounts.items())
+        large = large or _reaches(plan.expected_profit, limits.second_node_profit.get(token))
         if not large:
             return await self._simulate(plan, block)
         numbers = {"amount_in": str(amount), "expected_profit": str(plan.expected_profit)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.domain.describe import describe_opportunity, describe_results
+from engine.domain.describe import describe_conversion, describe_opportunity, describe_results
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import (
     Dispatch,
@@ -207,6 +207,13 @@ def _record(simulated: SimulatedPlan) -> dict[str, Any]:
                 "checks": describe_results(each.results),
             }
             for each in plan.also
+        ],
+        "conversions": [
+            {
+                "conversion": describe_conversion(each.conversion),
+                "checks": describe_results(each.results),
+            }
+            for each in plan.conversions
         ],
         "plan": {
             "router": plan.router,

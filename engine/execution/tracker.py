@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from engine.domain.describe import cycles_of
+from engine.domain.describe import chains_of
 from engine.domain.errors import NodeError
 from engine.domain.execution import Execution, Intent, Outcome
 from engine.domain.market import BlockRef
@@ -120,8 +120,8 @@ class Tracker:
             hop["pool"]
             for intent in self.in_flight
             if intent.kind == TRADE
-            for cycle in cycles_of(intent.record)
-            for hop in cycle
+            for chain in chains_of(intent.record)
+            for hop in chain
         )
 
     def follow(self, intent: Intent) -> None:

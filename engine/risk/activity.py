@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.domain.describe import cycles_of
+from engine.domain.describe import chains_of
 from engine.domain.events import BlockApplied, ExecutionResolved, Fact, PlanSubmitted
 from engine.domain.execution import Execution, Intent, Outcome
 from engine.domain.market import BlockRef
@@ -74,9 +74,10 @@ class ActivityLog:
         volume: Counter[str] = Counter()
         venues: Counter[str] = Counter()
         for _, intent in self._sent:
-            for cycle in cycles_of(intent.record):
-                volume[intent.base_token] += int(cycle[0]["amount_in"]) if cycle else 0
-                venues.update(hop["venue"] for hop in cycle)
+            for chain in chains_of(intent.record):
+                if chain:
+                    volume[chain[0]["token_in"]] += int(chain[0]["amount_in"])
+                venues.update(hop["venue"] for hop in chain)
         error: dict[str, int] = {}
         lost = 0
         for _, execution in self._ended:

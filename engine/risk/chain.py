@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine.domain.opportunity import Approved, CheckResult, Opportunity, Refused
-from engine.risk.checks import amounts, exposure, feeds, pools, state, tokens
+from engine.domain.market import BlockRef
+from engine.domain.opportunity import (
+    Approved,
+    ApprovedConversion,
+    CheckResult,
+    Conversion,
+    Opportunity,
+    Refused,
+)
+from engine.risk.checks import amounts, conversions, exposure, feeds, pools, state, tokens
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
 
@@ -45,6 +53,15 @@ OPPORTUNITY: tuple[Check, ...] = (
     feeds.feed_deviation,
 )
 CHECKS: tuple[Check, ...] = (*GLOBAL, *VENUE, *TOKEN, *OPPORTUNITY)
+# A conversion is a way between two base tokens: what is asked of a profit in one token is asked of its price.
+_OF_A_PROFIT = {amounts.net_profit, amounts.model_error}
+CONVERSION: tuple[conversions.Check, ...] = (
+    conversions.bought_listed,
+    conversions.bought_verdict,
+    conversions.bought_feed,
+    conversions.bought_peg,
+    conversions.worth_its_gas,
+)
 
 
 class RiskChain:
@@ -63,3 +80,22 @@ class RiskChain:
             if not result.passed:
                 return Refused(opportunity, tuple(results))
         return Approved(opportunity, tuple(results))
+
+    def assess_conversion(
+        self, conversion: Conversion, block: BlockRef, view: RiskView
+    ) -> ApprovedConversion | Refused:
+        """Approve a conversion found at `block`, or refuse it at the first check that says no: every check
+        that an opportunity must pass except those of its profit, as for an opportunity that starts with what
+        is sold; then what is asked of the token that is bought."""
+        alike = Opportunity(block, conversion.token_in, conversion.hops, conversion.gas_estimate)
+        results: list[CheckResult] = []
+        for check in self._checks:
+            if check not in _OF_A_PROFIT:
+                results.append(check(alike, view, self.limits))
+                if not results[-1].passed:
+                    return Refused(alike, tuple(results))
+        for also in CONVERSION:
+            results.append(also(conversion, block, view, self.limits))
+            if not results[-1].passed:
+                return Refused(alike, tuple(results))
+        return ApprovedConversion(conversion, tuple(results))

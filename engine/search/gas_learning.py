@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.domain.describe import cycles_of
+from engine.domain.describe import chains_of
 from engine.domain.events import ExecutionResolved, Fact
 from engine.domain.execution import Execution, Outcome
 from engine.domain.market import PAYING_FIRST, Protocol
@@ -50,8 +50,8 @@ class GasLearner:
 def _protocols(execution: Execution) -> list[Protocol]:
     if execution.outcome is not Outcome.LANDED or execution.intent.kind != "trade":
         return []
-    cycles = cycles_of(execution.intent.record)
-    protocols = [[Protocol(hop["protocol"]) for hop in cycle] for cycle in cycles]
+    chains = chains_of(execution.intent.record)
+    protocols = [[Protocol(hop["protocol"]) for hop in chain] for chain in chains]
     # What a loan used, where no pool pays first, is no hop's.
     paid_first = all(PAYING_FIRST.intersection(each) for each in protocols)
     return [protocol for each in protocols for protocol in each] if paid_first else []

@@ -5,25 +5,28 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.domain.events import OptimumBounded
-from engine.domain.market import BlockRef
-from engine.domain.opportunity import Conversion, Hop, Opportunity
+from engine.domain.market import BlockRef, Protocol
+from engine.domain.opportunity import Conversion, Opportunity, Settlement
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.disjoint import choose_disjoint
 from engine.search.finder import Finder
-from engine.search.joint_carry import Cost, Planned, PlannedCycle, net_value, value_of
+from engine.search.joint_carry import Cost, Planned, net_value, value_of
 from engine.search.joint_greedy import repeat_best
+from engine.search.joint_hops import hops_of, opportunity_of
 from engine.search.joint_plan import JointPlan, JointPlanner, in_order
 from engine.search.joint_prune import thinned, without_the_least
+from engine.search.joint_settle import settled
 from engine.search.joint_solver import JointBound, JointSolver
 from engine.search.strategy import Found
 
+_PROTOCOLS = tuple(Protocol)
 # How many times its gas a pool must gain, in the plans over such pools.
 _STRICTNESS = (0.3, 0.6, 1.0)
 
@@ -36,7 +39,8 @@ class JointOutcome:
     before gas. `plan` are cycles to be carried out in this order, `conversions` sell what they earned in some
     base tokens for others, after all of them (`encode_plan` takes both in one transaction). The cycles stand
     for themselves: without the conversions they earn what they say, too. `net_wei` is what all earn after
-    the gas of their swaps.
+    the gas of their swaps. `settlement` is the beginning of the plan with all its profit in one base token,
+    where it has cycles of several. `left_out` counts the rows that are not in the bound, by protocol.
     """
 
     block: BlockRef
@@ -46,6 +50,8 @@ class JointOutcome:
     net_wei: float
     elapsed_ms: float
     conversions: tuple[Conversion, ...] = ()
+    settlement: Settlement | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def earned(self) -> dict[str, int]:
@@ -74,9 +80,11 @@ class JointFinder:
         base_tokens: Sequence[str],
         max_hops: int = 3,
         max_input: Mapping[str, int] | None = None,
+        together: int = 32,
     ) -> None:
         """As `Finder`; the planner's cycles may be longer than `max_hops`, and `max_input` does not bound
-        them."""
+        them. At most `together` cycles are settled in one token."""
+        self.together = together
         self.market = market
         self.base_tokens = tuple(dict.fromkeys(base_tokens))
         self.max_hops = max_hops
@@ -84,6 +92,7 @@ class JointFinder:
         self._finder = Finder(market, base_tokens, max_hops, max_input=max_input)
         self._solver: JointSolver | None = None
         self._size = (0, 0)
+        self._protocols = np.zeros(0, np.int64)
 
     def find(
         self,
@@ -112,6 +121,7 @@ class JointFinder:
             screened=found.screened,
             facts=facts,
             sequence=self.last.plan,
+            settlement=self.last.settlement,
         )
 
     def _joint(
@@ -138,7 +148,16 @@ class JointFinder:
         made = tuple(opportunity_of(market, block, cycle, costs) for cycle in cycles)
         paths = [hops_of(market, one) for one in conversions]
         sold = tuple(Conversion(hops, sum(costs.gas_of(hop.protocol) for hop in hops)) for hops in paths)
-        return JointOutcome(block, plan.bound, captured, made, net_value(planned), elapsed_ms, sold)
+        ways = [one.edges for one in conversions]
+        one_token = settled(market, planner.solver, made[: self.together], ways, costs)
+        net, left_out = net_value(planned), self._left_out(planner.solver)
+        return JointOutcome(block, plan.bound, captured, made, net, elapsed_ms, sold, one_token, left_out)
+
+    def _left_out(self, solver: JointSolver) -> dict[str, int]:
+        """How many rows of each protocol have no curve, most first."""
+        counts = np.bincount(self._protocols[solver.left_out], minlength=len(_PROTOCOLS))
+        most_first = np.argsort(-counts, kind="stable")
+        return {_PROTOCOLS[n].value: int(counts[n]) for n in most_first.tolist() if counts[n]}
 
     def _best_plan(
         self,
@@ -195,6 +214,8 @@ class JointFinder:
         if self._solver is None or size != self._size or values.keys() != self._solver.values.keys():
             self._solver = JointSolver(market.arrays, *size, values)
             self._size = size
+            places = {protocol: place for place, protocol in enumerate(_PROTOCOLS)}
+            self._protocols = np.array([places[pool.protocol] for pool in market.pools], np.int64)
         else:
             self._solver.revalue(values)
             self._solver.read(market.arrays, changed_rows)
@@ -210,36 +231,5 @@ def _fact(outcome: JointOutcome) -> OptimumBounded:
         int(outcome.net_wei),
         len(outcome.plan),
         outcome.elapsed_ms,
+        outcome.left_out,
     )
-
-
-def opportunity_of(market: Market, block: BlockRef, cycle: PlannedCycle, costs: GasCosts) -> Opportunity:
-    """A planned cycle as the rest of the engine knows it: exact on the state the cycles before it left."""
-    hops = hops_of(market, cycle)
-    units = costs.gas_units(hop.protocol for hop in hops)
-    base = hops[0].token_in
-    return Opportunity(block, base, hops, units, costs.cost(base, units, len(hops)))
-
-
-def hops_of(market: Market, planned: Planned) -> tuple[Hop, ...]:
-    """The swaps of a planned cycle or conversion."""
-    hops = []
-    for place, edge in enumerate(planned.edges):
-        record = market.pools[edge >> 1]
-        token_in, token_out = market.token_in(edge), market.token_in(edge ^ 1)
-        hops.append(
-            Hop(
-                pool=record.key,
-                protocol=record.protocol,
-                venue=record.venue,
-                token_in=token_in,
-                token_out=token_out,
-                amount_in=planned.amounts[place],
-                amount_out=planned.amounts[place + 1],
-                fee_pips=record.fee_pips,
-                details=record.details,
-                coin_in=record.tokens.index(token_in),
-                coin_out=record.tokens.index(token_out),
-            )
-        )
-    return tuple(hops)

@@ -77,6 +77,11 @@ class JointSolver:
         return int(len(self._rows) - np.count_nonzero(self._curves.usable))
 
     @property
+    def left_out(self) -> NDArray[np.int32]:
+        """The rows that `without_curve` counts, ascending."""
+        return self._rows[self._curves.usable[: len(self._rows)] == 0]
+
+    @property
     def curves(self) -> Curves:
         """The pools as last read."""
         return self._curves

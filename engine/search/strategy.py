@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.domain.events import Fact
 from engine.domain.market import BlockRef
-from engine.domain.opportunity import Opportunity
+from engine.domain.opportunity import Opportunity, Settlement
 from engine.search.costs import GasCosts
 
 
@@ -21,6 +21,7 @@ class Found(list[Opportunity]):
     ranked, but better ones may be missing. `screened` counts the cycles that passed the float screen.
     `facts` are what the finder has to say besides. `sequence` are opportunities to be carried out in this
     order in one transaction, each exact on the state those before it leave, where the finder plans so.
+    `settlement` is what is worth carrying out together although it starts from several base tokens.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Found(list[Opportunity]):
         screened: int = 0,
         facts: tuple[Fact, ...] = (),
         sequence: tuple[Opportunity, ...] = (),
+        settlement: Settlement | None = None,
     ) -> None:
         super().__init__(opportunities)
+        self.settlement = settlement
         self.sequence = sequence
         self.partial = partial
         self.screened = screened

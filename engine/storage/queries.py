@@ -138,6 +138,7 @@ class LedgerQueries:
                 "reason": opportunity.reason if opportunity else None,
                 "checks": _checks(session, opportunity, execution),
                 "plan": execution.document.get("plan") if execution else None,
+                "conversions": _conversions(execution) if execution else [],
                 "execution": _flat(execution, symbols) if execution else None,
                 "entries": _entries(session, execution) if execution else [],
                 "symbols": symbols,
@@ -152,6 +153,11 @@ class LedgerQueries:
 
 def _newest_first() -> Select[ExecutionRow]:
     return select(ExecutionRow).order_by(ExecutionRow.recorded_at.desc(), ExecutionRow.nonce.desc())
+
+
+def _conversions(execution: ExecutionRow) -> list[dict[str, Any]]:
+    """What sold the opportunities' profits in other tokens within the same transaction."""
+    return [each["conversion"] for each in execution.document.get("conversions", ())]
 
 
 def _carried_out(opportunity_id: str) -> ColumnElement[bool]:

@@ -186,6 +186,7 @@ class Telemetry:
             captured=round(fact.captured, 6),
             net_wei=str(fact.net_wei),
             cycles=fact.cycles,
+            left_out=",".join(f"{protocol} {count}" for protocol, count in fact.left_out.items()),
             elapsed_ms=round(fact.elapsed_ms, 2),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,11 +14,14 @@ from engine.app.sender import Sender
 from engine.chain.keys import LocalSigner
 from engine.chain.logs import token_delta
 from engine.chain.rpc import RpcNode
-from engine.domain.describe import cycles_of
+from engine.domain.describe import conversions_of, cycles_of
+from engine.domain.errors import ExecutionError
 from engine.domain.events import ExecutionResolved, Fact, OpportunityRefused, PlanSubmitted, PlanTakenApart
-from engine.domain.execution import Execution, Outcome, SimulatedPlan
+from engine.domain.execution import Execution, Outcome, Pinned, SimulatedPlan
+from engine.domain.ledger import NATIVE
 from engine.domain.market import BlockRef, RawBlock
 from engine.domain.opportunity import Approved, CheckResult, RefusalReason, TradingState
+from engine.execution.encoder import UNKNOWN
 from engine.execution.nonces import NonceLane
 from engine.execution.planner import Planner, PlanTerms
 from engine.execution.simulator import Simulator
@@ -50,9 +53,15 @@ class Running:
     signer: LocalSigner
     journal: FileJournal
     facts: list[Fact]
+    pinned: Pinned = UNKNOWN
 
     def pipeline(
-        self, finder: CycleFinder, together: int, tokens: Sequence[str], rate: Fraction = ONE
+        self,
+        finder: CycleFinder,
+        together: int,
+        tokens: Sequence[str] | Mapping[str, float],
+        rate: Fraction = ONE,
+        quarantined: Mapping[str, str] | None = None,
     ) -> Pipeline:
         bench, market = self.bench, self.bench.market
         bench.refresh()
@@ -67,15 +76,17 @@ class Running:
                 trading_state=TradingState.ACTIVE,
                 venues={"v2": True, "v3": True},
                 proven_pools=market.pool_row.keys(),
+                quarantined=quarantined or {},
                 operator_balance_wei=10**21,
                 next_base_fee_wei=block.next_base_fee_wei(),
             )
-            rates = dict.fromkeys(tokens, rate)
+            rates = tokens if isinstance(tokens, Mapping) else dict.fromkeys(tokens, rate)
             return Conditions(view, GasCosts(block.next_base_fee_wei() + 10**8, rates))
 
         async def nothing(*_: object) -> tuple[()]:
             return ()
 
+        risk = RiskChain(RiskLimits(token_policy="any", token_verdicts="off", require_base_feed=False))
         return Pipeline(
             Line(
                 market=market,
@@ -83,10 +94,11 @@ class Running:
                 conditions=conditions,
                 admit=nothing,
                 refresh=nothing,
-                assess=RiskChain(
-                    RiskLimits(token_policy="any", token_verdicts="off", require_base_feed=False)
-                ).assess,
-                plan=Planner(bench.router, PlanTerms(priority_fee_wei=10**8), clock=lambda: 0).plan,
+                assess=risk.assess,
+                assess_conversion=risk.assess_conversion,
+                plan=Planner(
+                    bench.router, PlanTerms(priority_fee_wei=10**8), clock=lambda: 0, pinned=self.pinned
+                ).plan,
                 simulate=Simulator(self.node, self.signer.address).simulate,
                 execute=Sender(self.node, self.signer.address, lane, submitter, tracker),
                 publish=self.facts.append,
@@ -121,7 +133,7 @@ def assert_exact(running: Running, executions: Sequence[Execution], before: dict
     assert {token: bench.balance(token, bench.router) - held for token, held in before.items()} == gained
 
 
-def held(running: Running, tokens: Sequence[str]) -> dict[str, int]:
+def held(running: Running, tokens: Iterable[str]) -> dict[str, int]:
     return {token: running.bench.balance(token, running.bench.router) for token in tokens}
 
 
@@ -195,6 +207,70 @@ async def test_a_sequence_that_shares_pools_lands_where_it_is_worth_more(running
     (execution,) = executions
     pools = [hop["pool"] for cycle in cycles_of(execution.intent.record) for hop in cycle]
     assert len(set(pools)) < len(pools), "the cycles share pools"
+
+
+def settling(running: Running) -> tuple[JointFinder, dict[str, float]]:
+    """Pools in which cycles of two base tokens share pools, a finder of them, and the tokens' rates: the
+    second is worth less than pools pay for it, so that its profits are best sold."""
+    bench = running.bench
+    bench.v2("v2ab", bench.a, bench.b, 5_000, 9_000)
+    bench.router, running.pinned = bench.deploy_router(bench.base), Pinned(bench.base)
+    tokens = {bench.base: 1, bench.a: 2.3}
+    return JointFinder(bench.market, [*tokens], together=8), tokens
+
+
+async def test_profits_of_two_base_tokens_land_in_one_to_the_wei(running: Running, tmp_path: Path) -> None:
+    finder, tokens = settling(running)
+    pipeline = running.pipeline(finder, 8, tokens)
+    before = held(running, tokens)
+    executions = await running.two_blocks(pipeline)
+    (execution,) = [each for each in executions if conversions_of(each.intent.record)]
+    record = execution.intent.record
+    (conversion,) = conversions_of(record)
+    cycles = cycles_of(record)
+    assert {cycle[0]["token_in"] for cycle in cycles} == {*tokens}
+    # What the cycles of one token earn is what is sold, and only the other is left, as much as was booked.
+    sold = conversion[0]["token_in"]
+    profits = [int(cycle[-1]["amount_out"]) - int(cycle[0]["amount_in"]) for cycle in cycles]
+    earned = sum(
+        profit for cycle, profit in zip(cycles, profits, strict=True) if cycle[0]["token_in"] == sold
+    )
+    assert earned == int(conversion[0]["amount_in"]) > 0
+    assert execution.intent.base_token == conversion[-1]["token_out"]
+    assert_exact(running, executions, before)
+    checks = {check["check"] for check in record["conversions"][0]["checks"]}
+    assert {"venue", "quarantine", "provenance", "trade_cap", "feed_deviation", "worth_its_gas"} <= checks
+    assert {"bought_tokens", "bought_token_verdicts", "bought_base_feed", "bought_pegs"} <= checks
+    assert not {"net_profit", "model_error"} & checks
+    # Whoever asks about one of the opportunities is told what became of the profit.
+    engine = open_database(tmp_path / "ledger.sqlite")
+    repository = Repository(engine)
+    repository.start_run("live", 31337, "test")
+    repository.put_execution(execution, entries_of(execution))
+    told = LedgerQueries(engine).explain(record["opportunity"]["id"])
+    assert told is not None
+    assert told["conversions"] == [each["conversion"] for each in record["conversions"]]
+    assert {entry["token"] for entry in told["entries"]} == {execution.intent.base_token, NATIVE}
+    engine.dispose()
+
+
+async def test_a_conversion_that_may_not_be_is_not_sent(running: Running) -> None:
+    finder, tokens = settling(running)
+    bench = running.bench
+    bench.refresh()
+    bench.market.start(bench.rpc.head())
+    finder.find(None, bench.rpc.head(), GasCosts(10**9, tokens))
+    assert finder.last is not None
+    assert finder.last.settlement is not None
+    first, *also = [Approved(one, ()) for one in finder.last.settlement.opportunities]
+    with pytest.raises(ExecutionError, match="leaves"):
+        Planner(bench.router, PlanTerms(1)).plan(first, bench.rpc.head(), also)
+    pools = {pool: "test" for one in finder.last.settlement.conversions for pool in one.pools}
+    pipeline = running.pipeline(finder, 8, tokens, quarantined=pools)
+    before = held(running, tokens)
+    executions = await running.two_blocks(pipeline)
+    assert_exact(running, executions, before)
+    assert not any(conversions_of(each.intent.record) for each in executions)
 
 
 async def test_what_does_not_hold_together_is_sent_one_by_one(running: Running) -> None:

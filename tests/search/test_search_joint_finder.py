@@ -9,6 +9,7 @@ import pytest
 from joint_markets import BLOCK, E18, MarketMaker, random_market, swap_plainly, token
 
 from engine.amm.layout import copy_pools
+from engine.domain.market import PoolRecord, Protocol
 from engine.market.market import Market
 from engine.search.costs import GasCosts
 from engine.search.disjoint import choose_disjoint
@@ -49,6 +50,7 @@ def test_the_plan_is_exact_in_its_order_and_beats_repeating_the_best(seed: int) 
     (fact,) = found.facts
     assert fact.bound_wei >= fact.reached_wei > 0
     assert (fact.captured, fact.cycles) == (outcome.captured, len(outcome.plan))
+    assert fact.left_out == {}
     state = copy_pools(market.arrays)
     gross = 0
     for one in outcome.plan:
@@ -83,6 +85,18 @@ def test_a_changed_pool_is_taken_into_the_bound_and_a_new_one_too() -> None:
     maker.v2(0, 1, 1_000 * E18, 1_000 * E18)
     finder.find(np.array([2], np.int32), BLOCK, costs(0))
     assert finder.last.bound.bound > 1.2 * first > 0.0
+
+
+def test_what_the_bound_does_not_cover_is_named() -> None:
+    market = random_market(1, 8, 40, 0.01)
+    market.add_pool(PoolRecord("0x" + "ee" * 20, Protocol.WETH, "", (token(0), token(1)), 0))
+    row = market.add_pool(PoolRecord("0x" + "dd" * 20, Protocol.UNISWAP_V2, "", (token(0), token(1)), 3_000))
+    finder = JointFinder(market, BASES)
+    (fact,) = finder.find(None, BLOCK, costs(1)).facts
+    assert fact.left_out == {Protocol.UNISWAP_V2: 1, Protocol.WETH: 1}
+    market.set_v2(row, E18, E18)
+    (fact,) = finder.find(np.array([row], np.int32), BLOCK, costs(1)).facts
+    assert fact.left_out == {Protocol.WETH: 1}
 
 
 def test_past_its_deadline_it_answers_with_what_there_is_and_recovers() -> None:

@@ -75,6 +75,13 @@ def _show(found: dict[str, Any]) -> None:
         mark = "passed" if check["passed"] else f"refused ({check['reason']})"
         say(f"  {check['check']}: {mark}  {escape(numbers)}")
     execution = found["execution"]
+    for sold in found["conversions"]:
+        say(
+            f"in the same transaction {sold['amount_in']} {name(sold['token_in'])} of profit sold for "
+            f"{sold['amount_out']} {name(sold['token_out'])}"
+        )
+        for hop in sold["path"]:
+            say(f"  {escape(hop['venue'])} {hop['pool']}")
     if execution:
         say(
             f"{execution['outcome']} in block {execution['block_number']}, transaction "

@@ -112,6 +112,7 @@ class _Stage:
         self._planner = planner
         on_landing = planner if settings.bid.payment == "landing" else None
         bidder = make_bidder(settings)
+        risk = RiskChain(settings.risk)
         self._pipeline = Pipeline(
             Line(
                 market=market,
@@ -121,12 +122,14 @@ class _Stage:
                     start["bases"],
                     settings.search.max_hops,
                     settings.risk.trade_caps,
+                    settings.execution.together,
                 ),
                 conditions=self._conditions,
                 admit=self._admit,
                 refresh=self._refresh,
                 silent=SilentReads(market).due,
-                assess=RiskChain(settings.risk).assess,
+                assess=risk.assess,
+                assess_conversion=risk.assess_conversion,
                 plan=planner.plan,
                 simulate=self._simulate,
                 execute=None,
