@@ -14,6 +14,7 @@ from engine.search.walk import mark_nb, relax_nb, starts_nb, unmark_nb, walk_nb
 # Raised until what passes can be stored: a market so far out of balance has more cycles than anyone can use.
 _HIGHER_FLOORS = (1.0 + 1e-4, 1.001, 1.01, 1.05, 1.2, 2.0, 10.0, 1e3, 1e6)
 NO_BUDGET = 1 << 62
+_TOUCHED = 1 << 16
 
 
 class Candidates(NamedTuple):
@@ -38,6 +39,9 @@ class Screen:
         self._max_hops = max_hops
         self._max_candidates = max_candidates
         self._out = np.empty((max_candidates, 4), np.int32)
+        # Memory is given when it is first written to: not in the middle of a search.
+        self._out[:_TOUCHED] = -1
+        self._ring: NDArray[np.int32] = np.arange(_TOUCHED, dtype=np.int32)
         self._home = self._met_home = np.zeros((max_hops - 1, 0))
         self._met = np.zeros(0, np.uint8)
         self._met_rate = np.zeros(0)
@@ -63,7 +67,9 @@ class Screen:
                 unmark_nb(tables, rows, self._met, self._met_rate)
         cycles = self._out[:found]
         if len(self._bases) < 2:
-            return Candidates(cycles, np.arange(found, dtype=np.int32), found, complete)
+            if found > len(self._ring):
+                self._ring = np.arange(2 * found, dtype=np.int32)
+            return Candidates(cycles, self._ring[:found], found, complete)
         rotated, ring = np.empty((4 * found, 4), np.int32), np.empty(4 * found, np.int32)
         count = starts_nb(tables, cycles, rotated, ring)
         return Candidates(rotated[:count], ring[:count], found, complete)
