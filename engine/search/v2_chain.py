@@ -39,7 +39,7 @@ _LARGEST = 2.0**97
 _UNLIKELY_ERROR = 2.0**-96
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def load_chain_nb(kind, rules, reserves, fee_pips, edges, hops, whole, real):
     """Lay out the hops; False unless all are V2 pools within the bounds of the quick arithmetic."""
     for hop in range(hops):
@@ -48,7 +48,7 @@ def load_chain_nb(kind, rules, reserves, fee_pips, edges, hops, whole, real):
     return True
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def est_optimum_nb(real, hops):
     """est (input, profit) of the real-valued optimum, base units; zeros where nothing pays. An upper bound
     of what the chain can earn, to a few parts in 1e16 of the amount sold."""
@@ -65,7 +65,7 @@ def est_optimum_nb(real, hops):
     return size, size * excess
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def optimum_nb(whole, real, hops):
     """(input, profit, its error) of the real-valued optimum, input and profit as pairs."""
     a, b, c = (1.0, 0.0), (1.0, 0.0), (0.0, 0.0)
@@ -84,7 +84,7 @@ def optimum_nb(whole, real, hops):
     return size, multiply_nb(size, excess), size[0] * _UNLIKELY_ERROR
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _whole_nb(value):
     """The floor of a pair in [0, 2**97), U128."""
     high = np.floor(value[0])
@@ -96,7 +96,7 @@ def _whole_nb(value):
     return result - to_u128(np.uint64(-lower))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _forward_nb(whole, real, begin, end, amount):
     """`amount` sold through hops [begin, end); 0 where a pool refuses."""
     for hop in range(begin, end):
@@ -106,13 +106,13 @@ def _forward_nb(whole, real, begin, end, amount):
     return amount
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _put_nb(amounts, slot, position, value):
     amounts[slot, position, 0] = limb0(value)
     amounts[slot, position, 1] = limb1(value)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _backward_nb(whole, real, end, amount, amounts, slot):
     """The least input that yields `amount` after hops [0, end); 0 where a pool cannot. What each hop is given
     goes to `amounts[slot]`."""
@@ -124,7 +124,7 @@ def _backward_nb(whole, real, end, amount, amounts, slot):
     return amount
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _gain_nb(whole, real, hops, pivot, amount, cap, amounts, slot):
     """The gain of the execution in which `amount` arrives at `pivot`, 0 where it earns nothing or needs more
     than `cap`; its amounts go to `amounts[slot]`."""
@@ -135,14 +135,14 @@ def _gain_nb(whole, real, hops, pivot, amount, cap, amounts, slot):
     return _difference_nb(out, sold, cap)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _difference_nb(out, sold, cap):
     if sold == to_u128(_ZERO) or sold >= out or sold > cap:
         return to_u128(_ZERO)
     return out - sold
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _two_gains_nb(whole, real, hops, pivot, amount, other, cap):
     """`_gain_nb` of two amounts, hop by hop together: the processor works on one while it waits for the
     other."""
@@ -154,7 +154,7 @@ def _two_gains_nb(whole, real, hops, pivot, amount, other, cap):
     return _difference_nb(out, amount, cap), _difference_nb(other_out, other, cap)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _coarsest_nb(real, hops, est_amount):
     """The position 1..hops where the real optimum's amount has the fewest units: executions are told apart
     there, and most of the units around the optimum coincide. 0 where an amount leaves the quick bounds."""
@@ -171,7 +171,7 @@ def _coarsest_nb(real, hops, est_amount):
     return pivot
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _better_nb(whole, real, hops, pivot, amount, cap, amounts, slot, best):
     """(best gain, its slot) after trying the execution in which `amount` arrives at `pivot`."""
     gain = _gain_nb(whole, real, hops, pivot, amount, cap, amounts, 1 - slot)
@@ -180,7 +180,7 @@ def _better_nb(whole, real, hops, pivot, amount, cap, amounts, slot, best):
     return best, slot
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _better_of_two_nb(whole, real, hops, pivot, amount, other, cap, amounts, slot, best):
     """As `_better_nb`, for two amounts."""
     gain, other_gain = _two_gains_nb(whole, real, hops, pivot, amount, other, cap)
@@ -191,7 +191,7 @@ def _better_of_two_nb(whole, real, hops, pivot, amount, other, cap, amounts, slo
     return best, slot
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _tighten_nb(whole, real, hops, pivot, amounts, slot):
     """Let each hop get no more than the output needs; before the pivot that is known already, where the pivot
     itself gets the same."""
@@ -204,7 +204,7 @@ def _tighten_nb(whole, real, hops, pivot, amounts, slot):
             break
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts):
     """(code, slot): the best integer execution near `optimum` (U128 above 0) that sells at most `cap` is in
     `amounts[slot]`, u64[2, 5, 2]; `ceiling` U128 is a profit none exceeds. Tried are the amounts at `pivot`
@@ -237,7 +237,7 @@ def polish_chain_nb(whole, real, hops, pivot, optimum, ceiling, cap, amounts):
     return FOUND, slot
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def solve_chain_nb(whole, real, hops, cap, amounts):
     """(code, slot) of a laid-out chain that may sell `cap` (U128): NOTHING; FOUND with the input of each hop
     and, at `hops`, the output in `amounts[slot]`, u64[2, 5, 2]; or UNSETTLED where only the general search

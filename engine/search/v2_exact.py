@@ -41,7 +41,7 @@ WHOLE_COLUMNS = 5
 FLOAT_COLUMNS = 3
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def load_hop_nb(kind, rules, reserves, fee_pips, edge, whole, real, hop):
     """Lay out a directed edge as `hop` of the chain; False where it is no plain V2 pool within the bounds."""
     row, d = edge >> 1, edge & 1
@@ -64,7 +64,7 @@ def load_hop_nb(kind, rules, reserves, fee_pips, edge, whole, real, hop):
     return True
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=False)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def _large_quotient_nb(numerator, divisor, est, est_inverse):
     """As `quotient_192_nb` of a whole U256 numerator, for quotients from EST_MIDDLE to 2**98: two digits, and
     a dozen units at most that floats cannot tell."""
@@ -79,7 +79,7 @@ def _large_quotient_nb(numerator, divisor, est, est_inverse):
     return (to_u128(high) << _DIGIT_BITS) + to_u128(low), to_u128(rest)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _quotient_nb(numerator, divisor, est, est_inverse):
     """(floor of the quotient, remainder), both U128; `est` is below the amounts' limit."""
     if est < EST_MIDDLE:
@@ -87,7 +87,7 @@ def _quotient_nb(numerator, divisor, est, est_inverse):
     return _large_quotient_nb(numerator, divisor, est, est_inverse)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def sell_nb(whole, real, hop, amount):
     """What `amount` (U128 below 2**98) buys, U128; 0 where that is nothing or leaves the bounds."""
     kept = to_u128(mul_128_64(amount, whole[hop, 4]))
@@ -101,7 +101,7 @@ def sell_nb(whole, real, hop, amount):
     return _quotient_nb(numerator, divisor, est, est_inverse)[0]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def buy_nb(whole, real, hop, amount):
     """The least input for which the pool pays `amount` (U128 below 2**98), U128; 0 where it cannot, or where
     the result leaves the bounds."""
