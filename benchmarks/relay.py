@@ -130,12 +130,11 @@ async def follow(world: World, directory: Path, url: str, times: Times) -> None:
 
     async with (
         open_records(
-            settings.storage.directory, 31337, "live", signer.address, lambda error: None
+            settings.storage.directory, 31337, "live", [signer.address], lambda error: None
         ) as records,
-        open_channel(settings, signer.address) as channel,
+        open_channel(settings, [signer.address]) as channel,
     ):
-        assert records.journal is not None
-        opening = open_session(settings, key=Key(signer, records.journal, channel), publish=hear)
+        opening = open_session(settings, key=Key(signer, records.journals[0], channel), publish=hear)
         async with opening as session:
             task = asyncio.create_task(session.follow())
             try:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from engine.app.depth import depth_of
 from engine.app.lenders import LenderBook
@@ -25,6 +26,7 @@ from engine.chain.wire import quantity
 from engine.domain.feeds import FeedQuote
 from engine.domain.market import BlockRef, Protocol, Token
 from engine.domain.opportunity import TradingState
+from engine.domain.ports import Node
 from engine.domain.token_safety import TokenVerdict
 from engine.market.market import Market
 from engine.pipeline import Conditions
@@ -73,6 +75,8 @@ async def _nothing(block: BlockRef) -> str | None:
     return None
 
 
+# What the richest of the operators holds, wei, given the node and its block parameter.
+Fuel = Callable[[Node, object], Awaitable[Any]]
 Rotated = Callable[[str, BlockRef], Awaitable[str | None]]
 
 
@@ -105,6 +109,12 @@ def gas_learner(settings: GasSettings) -> GasLearner:
     return GasLearner(settings.base, default_hop_gas() | stated)
 
 
+def data_fee_of(settings: Settings) -> DataFee:
+    """How the chain charges for a transaction's bytes."""
+    stated = settings.gas.data_fee
+    return known_data_fee(settings.chain.chain_id) if stated == "auto" else DataFee(stated)
+
+
 class ConditionsReader:
     """Asks the node, in one go per block, for everything the risk view and the gas terms need."""
 
@@ -125,6 +135,7 @@ class ConditionsReader:
         lenders: LenderBook | None = None,
         verdicts: Mapping[str, TokenVerdict] = _NO_VERDICTS,
         ladder: Ladder | None = None,
+        fuel: Fuel | None = None,
     ):
         self._ladder = ladder or Ladder(settings.breakers)
         self._lenders = lenders
@@ -134,10 +145,10 @@ class ConditionsReader:
         self._settings = settings
         self._market = market
         self._deployment = deployment
+        self._fuel = fuel or self._operators_balance
         self._operator = operator
         self._guard = guard
-        stated, chain_id = settings.gas.data_fee, settings.chain.chain_id
-        self._data_fee = known_data_fee(chain_id) if stated == "auto" else DataFee(stated)
+        self._data_fee = data_fee_of(settings)
         self._registry = RegistryReader(node, deployment.dex_registry)
         self._priced = sorted(priced)
         self._in_flight_pools = in_flight_pools
@@ -153,7 +164,7 @@ class ConditionsReader:
         feeds, registry, balance, latest, witnessed, distrusted, data, _ = await asyncio.gather(
             read_feeds(self._node, self._deployment.price_feed_registry, self._priced, block.hash),
             self._registry.at(block),
-            self._node.request("eth_getBalance", [self._operator, at_block(block.hash)]),
+            self._fuel(self._node, at_block(block.hash)),
             # While catching up the block is not the head, and what is found on it is too old to send.
             self._node.latest(),
             self._node.witnessed(block, WITNESS_WAIT_S),
@@ -165,9 +176,12 @@ class ConditionsReader:
         rotated = await self._rotated(registry.router, block)
         stopped = "the DexRegistry's emergency stop is on" if registry.stopped else None
         state = self._ladder.at(block, self._guard.reason, stopped or rotated or distrusted)
-        view = self._view(block, latest.ref, witnessed, state, feeds, registry, quantity(balance, "balance"))
+        view = self._view(block, latest.ref, witnessed, state, feeds, registry, balance)
         view = replace(view, data_base_wei=data.base_wei, data_hop_wei=data.hop_wei)
         return Conditions(view, self._costs(block, feeds, data))
+
+    async def _operators_balance(self, node: Node, where: object) -> Any:
+        return quantity(await node.request("eth_getBalance", [self._operator, where]), "balance")
 
     async def _lent(self, block: BlockRef) -> None:
         if self._lenders:

@@ -50,7 +50,7 @@ def health_board(session: Session, records: Records, mode: str, alerts: Alerts |
         return {"good": safe, "refused": len(verdicts) - safe, "known": len(session.market.tokens)}
 
     def sending() -> dict[str, Any]:
-        return {"in_flight": len(session.sender.tracker.in_flight) if session.sender else 0}
+        return {"in_flight": session.sender.in_flight() if session.sender else 0}
 
     def ledger() -> dict[str, Any]:
         return {"dropped": records.writer.dropped, "failed": records.writer.failed}

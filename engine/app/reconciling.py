@@ -82,8 +82,11 @@ async def reconciling(
     if session.sender is None:
         yield
         return
-    chain = ChainAudit(session.node, session.operator, session.deployment.router, token_delta)
-    reconciler = Reconciler(records, [chain], lambda: session.market.head, session.publish)
+    chains = [
+        ChainAudit(session.node, operator, router, token_delta)
+        for router, operator in session.sender.operators.items()
+    ]
+    reconciler = Reconciler(records, chains, lambda: session.market.head, session.publish)
 
     async def hourly() -> None:
         pause = every_s

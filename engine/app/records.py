@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -29,15 +29,16 @@ LEDGER_NAME = "ledger.sqlite"
 
 
 class Records:
-    """Writes facts to the ledger, off the line. `journal` is None in paper mode."""
+    """Writes facts to the ledger, off the line. There is a journal for each operator, in their order; none in
+    paper mode."""
 
     def __init__(
-        self, repository: Repository, writer: LedgerWriter, journal: FileJournal | None, chain_id: int
+        self, repository: Repository, writer: LedgerWriter, journals: Sequence[FileJournal], chain_id: int
     ):
         self.chain_id = chain_id
         self.repository = repository
         self.writer = writer
-        self.journal = journal
+        self.journals = journals
 
     def take(self, fact: Fact) -> None:
         """Hand one fact over; never waits."""
@@ -54,8 +55,8 @@ class Records:
                 self.writer.record_execution(fact.execution, entries_of(fact.execution))
 
     def executions(self) -> list[Execution]:
-        """Every outcome in the journal, in order. Raises JournalCorrupt."""
-        return list(read_executions(self.journal.path)) if self.journal else []
+        """Every outcome in the journals, in the order of each. Raises JournalCorrupt."""
+        return [execution for journal in self.journals for execution in read_executions(journal.path)]
 
     def audit(self) -> Audit:
         """Compare the ledger with the journal, changing neither. Raises SQLAlchemyError, JournalCorrupt."""
@@ -77,24 +78,24 @@ async def open_records(
     directory: Path,
     chain_id: int,
     mode: str,
-    operator: str | None,
+    operators: Sequence[str],
     on_error: Callable[[Exception], None],
 ) -> AsyncIterator[Records]:
-    """The records of one run in `directory`; with an `operator`, its journal too, locked for this process.
+    """The records of one run in `directory`; with `operators`, their journals too, locked for this process.
 
     Raises UsageError when the directory cannot be written or another process sends with the same key.
     """
     with ExitStack() as stack:
-        journal = None
-        if operator is not None:
+        journals = []
+        for operator in operators:
             name = JOURNAL_NAME.format(chain_id=chain_id, operator=operator)
-            journal = stack.enter_context(FileJournal(directory / name))
+            journals.append(stack.enter_context(FileJournal(directory / name)))
         engine = open_database(directory / LEDGER_NAME, whole=True)
         stack.callback(engine.dispose)
         repository = Repository(engine)
         run_id = repository.start_run(mode, chain_id, __version__)
         writer = LedgerWriter(repository, run_id, on_error=on_error)
         try:
-            yield Records(repository, writer, journal, chain_id)
+            yield Records(repository, writer, journals, chain_id)
         finally:
             await writer.close()

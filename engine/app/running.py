@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +19,7 @@ from engine.app.closing import Closing
 from engine.app.forking import deploy_on_fork, mine_on_timer, read_universe, start_fork
 from engine.app.health import health_board, reporting
 from engine.app.kernels import warm_kernels
+from engine.app.lanes import LaneKey, LaneSigner, require_different
 from engine.app.lifecycle import wait_cancelled
 from engine.app.market_feed import Progress
 from engine.app.output import progress_bar
@@ -121,8 +122,8 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What to run. `signer` is the operator's in live mode, else None; `summary` is filled as it goes;
-    what enters the line is told to a `recorder`."""
+    """What to run. `signer` is the operator's in live mode, else None, `lanes` further operators'; `summary`
+    is filled as it goes; what enters the line is told to a `recorder`."""
 
     settings: Settings
     mode: Mode
@@ -131,6 +132,7 @@ class Run:
     logger: Any
     summary: Summary
     recorder: Recorder | None = None
+    lanes: Sequence[LaneSigner] = ()
 
 
 async def run_bot(run: Run) -> None:
@@ -169,13 +171,15 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
         await asyncio.to_thread(warm_kernels, settings.search.finder, tell)
     telemetry, bus = Telemetry(run.logger), Bus()
     ready_s = time.perf_counter() - started
-    operator = signer.address if signer else None
+    lanes = run.lanes if signer else ()
+    operators = [each.address for each in (signer, *(lane.signer for lane in lanes)) if each]
+    require_different(operators)
     async with Closing(lambda fact, values: run.logger.warning(fact, **values)) as closing:
         opening = open_records(
             settings.storage.directory,
             settings.chain.chain_id,
             run.mode.value,
-            operator,
+            operators,
             lambda error: telemetry.degraded("ledger", error),
         )
         records = await closing.enter("records", opening)
@@ -190,16 +194,23 @@ async def _run_line(run: Run, settings: Settings, signer: LocalSigner | None) ->
         alerts = make_alerts(settings.alerts)
         await closing.enter("log", _listening(bus, telemetry), _LAST_WORDS_S)
         await closing.enter("alerts", alerting(bus, alerts), _LAST_WORDS_S)
-        key = None
-        if signer and records.journal:
-            channel = await closing.enter("channels", open_channel(settings, signer.address), _STEP_S)
-            key = Key(signer, records.journal, channel)
+        key, others = None, list[LaneKey]()
+        if signer:
+            channel = await closing.enter("channels", open_channel(settings, operators), _STEP_S)
+            key, *further = (
+                Key(each, journal, channel)
+                for each, journal in zip(
+                    (signer, *(lane.signer for lane in lanes)), records.journals, strict=True
+                )
+            )
+            others = [LaneKey(own, lane.router) for own, lane in zip(further, lanes, strict=True)]
         cache = await closing.enter("pool cache file", open_cache(settings), _STEP_S)
         bars = Bars(run.logger)
         with bars:
             line = open_session(
                 settings,
                 key=key,
+                lanes=others,
                 publish=publish,
                 observe=bars.observe,
                 progress=bars.tell,
@@ -271,7 +282,7 @@ async def _follow(run: Run, session: Session, records: Records, telemetry: Telem
         pools=session.market.pool_count,
         refused_pools=len(session.feed.refused),
         ledger_restored=level.added + level.corrected,
-        in_flight=len(session.sender.tracker.in_flight) if session.sender else 0,
+        in_flight=session.sender.in_flight() if session.sender else 0,
     )
     if run.mode is Mode.FORK:
         await mine_on_timer(session.node)

@@ -49,7 +49,7 @@ class Sender:
     ):
         self._bidder = bidder
         self._node = node
-        self._operator = operator
+        self.operator = operator
         self._lane = lane
         self._submitter = submitter
         self.tracker = tracker
@@ -98,7 +98,7 @@ class Sender:
             for execution in executions:
                 self._bidder.settle(execution)
         if not self.tracker.in_flight:
-            count = await self._node.request("eth_getTransactionCount", [self._operator, hex(block.number)])
+            count = await self._node.request("eth_getTransactionCount", [self.operator, hex(block.number)])
             self._lane.observe(quantity(count, "transaction count"))
         return executions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
@@ -45,7 +45,7 @@ def describe_relays(settings: Settings) -> dict[str, RelayDescription]:
 
 
 @asynccontextmanager
-async def open_channel(settings: Settings, operator: str) -> AsyncIterator[Channel | None]:
+async def open_channel(settings: Settings, operators: Sequence[str]) -> AsyncIterator[Channel | None]:
     """The channel for trades; None for the node's own pool. Raises ConfigError for settings that cannot work,
     NodeUnreachable when a private endpoint does not answer."""
     execution = settings.execution
@@ -63,17 +63,19 @@ async def open_channel(settings: Settings, operator: str) -> AsyncIterator[Chann
             described = describe_relays(settings)
             if not described:
                 raise ConfigError("execution.submission is bundles: name at least one of execution.relays")
-            identity = _identity(settings, operator, described)
+            identity = _identity(settings, operators, described)
             session = await stack.enter_async_context(aiohttp.ClientSession())
             yield FanOut([RelayChannel(name, what, identity, session) for name, what in described.items()])
 
 
-def _identity(settings: Settings, operator: str, described: dict[str, RelayDescription]) -> PrivateKey | None:
+def _identity(
+    settings: Settings, operators: Sequence[str], described: dict[str, RelayDescription]
+) -> PrivateKey | None:
     keys = settings.keys
     if keys.identity is None or not any(what.signed for what in described.values()):
         return None
     identity = load_identity(keys.identity, read_passphrase(keys.identity_passphrase_file))
-    if identity_address(identity) == operator:
+    if identity_address(identity) in operators:
         raise ConfigError("keys.identity is the operator's own key: make another with `roundtrip keys new`")
     return identity
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,16 +11,18 @@ from typing import Any
 import stamina
 
 from engine.app.closing import Closing
-from engine.app.conditions import ConditionsReader, Guard, gas_learner, halt_file
+from engine.app.conditions import ConditionsReader, Guard, data_fee_of, gas_learner, halt_file
 from engine.app.finders import make_finder
+from engine.app.lanes import Lane, LaneKey, Lanes
 from engine.app.lenders import LenderBook
 from engine.app.market_feed import MarketFeed, Progress
 from engine.app.recording.recorder import Recorder
-from engine.app.sender import Key, Sender, open_sender
+from engine.app.sender import Key, open_sender
 from engine.app.sending import make_bidder, plan_terms
 from engine.app.settings import Settings
 from engine.app.token_watch import TokenWatch, token_judge
 from engine.app.tripwire import Tripwire
+from engine.chain.data_fees import DataFee
 from engine.chain.deployments import (
     DEX_REGISTRY,
     PRICE_FEED_REGISTRY,
@@ -31,7 +33,7 @@ from engine.chain.deployments import (
 from engine.chain.endpoint_set import EndpointSet, connect_all
 from engine.chain.implementations import ImplementationWatch
 from engine.chain.registry import read_registry
-from engine.chain.routers import RouterWatch, current_deployment
+from engine.chain.routers import Router, RouterWatch, current_deployment, sister_router
 from engine.chain.source import LiveBlockSource
 from engine.chain.wire import header
 from engine.domain.errors import (
@@ -42,9 +44,12 @@ from engine.domain.errors import (
     UnknownParent,
 )
 from engine.domain.events import Fact
+from engine.domain.execution import Plan
 from engine.domain.market import BlockRef
+from engine.domain.opportunity import Approved, ApprovedConversion
 from engine.domain.ports import Node
 from engine.domain.token_safety import TokenVerdict
+from engine.execution.access_lists import AccessLists
 from engine.execution.bids import Bidder
 from engine.execution.planner import Planner
 from engine.execution.second_opinion import Endpoint, SecondOpinion, Simulate
@@ -88,7 +93,8 @@ class Session:
     tokens: TokenWatch
     ladder: Ladder
     recorder: Recorder | None = None
-    sender: Sender | None = None
+    sender: Lanes | None = None
+    lists: AccessLists | None = None
     market: Market = field(default_factory=Market)
     trust: VenueTrust = field(default_factory=VenueTrust)
     tripwire: Tripwire | None = None
@@ -185,6 +191,7 @@ class Session:
             lenders=self.lenders,
             verdicts=self.tokens.verdicts,
             ladder=self.ladder,
+            fuel=None if self.sender is None else self.sender.fuel,
         )
         router = self.routers.current
         # The chain's clock decides: a deadline follows the block that is built on.
@@ -211,7 +218,7 @@ class Session:
             tripwire=self.tripwire,
             assess=risk.assess,
             assess_conversion=risk.assess_conversion,
-            plan=planner.plan,
+            plan=self._plan,
             simulate=self._simulation(),
             execute=self.sender,
             publish=self.publish,
@@ -228,11 +235,32 @@ class Session:
         self.pipeline = Pipeline(line)
         self.source = LiveBlockSource(self.node, head, observer=self.observe)
 
+    def _plan(
+        self,
+        approved: Approved,
+        head: BlockRef,
+        also: Sequence[Approved] = (),
+        conversions: Sequence[ApprovedConversion] = (),
+    ) -> Plan:
+        """A plan, placed in a lane where there are some."""
+        assert self.planner is not None
+        plan = self.planner.plan(approved, head, also, conversions)
+        if self.sender is not None:
+            plan = self.sender.place(plan)
+        return plan if self.lists is None else self.lists.on(plan)
+
+    def sender_to(self, router: str) -> str:
+        """Who sends to a router."""
+        return self.operator if self.sender is None else self.sender.operators.get(router, self.operator)
+
     def _simulation(self) -> Simulate:
         """By the healthiest endpoint, large trades by all of them."""
 
         def simulator(node: Node) -> Simulator:
-            return Simulator(node, self.operator, self.settings.chain.block_interval_s)
+            interval_s = self.settings.chain.block_interval_s
+            return Simulator(node, self.operator, interval_s, lambda: lanes.operators if lanes else {})
+
+        lanes = self.sender
 
         known = [(member, simulator(member.node).simulate) for member in self.node.members]
         return SecondOpinion(
@@ -248,6 +276,8 @@ class Session:
         assert self.planner is not None
         self.planner.turn_to(router.address, router.pinned)
         self.tokens.turn_to(router.address)
+        if self.sender is not None:
+            self.sender.turn_to(router.address)
         if self.lenders.pinned != router.pinned:
             await self.lenders.open(router.pinned)
             await self.lenders.refresh(block)
@@ -272,6 +302,7 @@ async def open_session(
     settings: Settings,
     *,
     key: Key | None = None,
+    lanes: Sequence[LaneKey] = (),
     guard: Guard | None = None,
     publish: Callable[[Fact], None] = lambda fact: None,
     observe: Callable[[str, dict[str, Any]], None] = lambda fact, values: None,
@@ -317,6 +348,8 @@ async def open_session(
             if settings.risk.token_verdicts == "required":
                 tokens.take(fact)
             gas.take(fact)
+            if session.lists is not None:
+                session.lists.take(fact)
             publish(fact)
 
         tokens = TokenWatch(
@@ -350,15 +383,37 @@ async def open_session(
             recorder,
         )
         if key is not None:
-            session.sender = await open_sender(
-                node, settings, key, deployment.router, router.operator, session.bidder, heard
+            session.sender = await _open_lanes(
+                node, settings, [LaneKey(key, router.address), *lanes], router, session.bidder, heard
             )
             session.routers.in_flight = session.sender.in_flight
+        if settings.execution.access_lists == "auto" and data_fee_of(settings) is DataFee.NONE:
+            least_gas = settings.execution.access_list_least_gas
+            session.lists = AccessLists(node, session.sender_to, least_gas)
+            closing.then("access lists", session.lists.close, _STEP_S)
         closing.then("pool cache", session.save, _STEP_S)
         closing.then("tripwire", session.rest, _STEP_S)
         closing.then("token trials", tokens.close, _STEP_S)
         await session.synchronise()
         yield session
+
+
+async def _open_lanes(
+    node: EndpointSet,
+    settings: Settings,
+    lanes: Sequence[LaneKey],
+    current: Router,
+    bidder: Bidder,
+    publish: Callable[[Fact], None],
+) -> Lanes:
+    """Every operator's sender, the current router's first: what an earlier run left is tied up in each."""
+    opened = []
+    for lane in lanes:
+        own = lane.router == current.address
+        router = current if own else await sister_router(node, lane.router, current)
+        sender = await open_sender(node, settings, lane.key, router.address, router.operator, bidder, publish)
+        opened.append(Lane(router.address, sender))
+    return Lanes(opened)
 
 
 def _halting(guard: Guard, observe: Callable[[str, dict[str, Any]], None]) -> Callable[[str], None]:

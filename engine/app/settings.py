@@ -200,7 +200,9 @@ class ExecutionSettings(Section):
     `pin` binds a transaction to its "deadline", to the "block" it is made for, or to that block upon its
     "parent". "auto" pins bundles to block and parent, what goes to a private endpoint to its block (to the
     deadline where blocks come every 4 s or quicker, since they pass before it arrives), the rest to the
-    deadline. `lenders` may lend to cycles in which no pool pays first; the cheapest is chosen."""
+    deadline. `access_lists`: "auto" learns beside the line what cycles touch, and lists it where that saves
+    `access_list_least_gas` or more, on chains that charge nothing for bytes. `lenders` may lend to cycles in
+    which no pool pays first; the cheapest is chosen."""
 
     live: bool = False
     priority_fee_wei: int = Field(default=100_000_000, ge=0)
@@ -213,16 +215,28 @@ class ExecutionSettings(Section):
     relays: dict[str, dict[str, Any]] = Field(default_factory=dict)
     pin: Literal["auto", "deadline", "block", "parent"] = "auto"
     lenders: tuple[LenderSettings, ...] = ()
+    access_lists: Literal["off", "auto"] = "off"
+    access_list_least_gas: int = Field(default=500, gt=0)
+
+
+class LaneSettings(Section):
+    """Another operator: its keystore, and the router that obeys it."""
+
+    keystore: Path
+    router: Address
+    passphrase_file: Path | None = None
 
 
 class KeySettings(Section):
     """The operator's encrypted keystore and where its passphrase is read from; the same for the identity that
-    signs requests to relays, which must be another key."""
+    signs requests to relays, which must be another key. `lanes` are further operators: trades go through the
+    lane with the least in flight."""
 
     keystore: Path | None = None
     passphrase_file: Path | None = None
     identity: Path | None = None
     identity_passphrase_file: Path | None = None
+    lanes: tuple[LaneSettings, ...] = ()
 
 
 class StorageSettings(Section):

@@ -107,6 +107,25 @@ def _unknown(manifest: Manifest, named: str) -> str:
     )
 
 
+async def sister_router(node: Node, address: str, of: Router) -> Router:
+    """The router at `address`, which is of the very code of another but for the operator it obeys.
+
+    Raises DeploymentError where it is not, NodeError when the node fails.
+    """
+    codes = [
+        octets(await node.request("eth_getCode", [at, "latest"]), "code") for at in (address, of.address)
+    ]
+    router = await read_router(node, address)
+    operators = [bytes.fromhex(each.operator[2:]) for each in (router, of)]
+    own, other = (code.replace(who, bytes(20)) for code, who in zip(codes, operators, strict=True))
+    if own != other:
+        raise DeploymentError(
+            f"the router {address} differs from {of.address} in more than its operator: deploy one of the "
+            "same code, vault and pinned contracts"
+        )
+    return router
+
+
 @dataclass(slots=True)
 class RouterWatch:
     """Compares the router that the DexRegistry names with the one in use, at every block.

@@ -19,6 +19,10 @@ class Pinned:
     balancer_vault_v3: str | None = None
 
 
+# (address, slots of 32 bytes), lower-case hex
+AccessList = tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Calldata for the router and the terms it will be sent on.
@@ -30,7 +34,8 @@ class Plan:
     `unpinned` is the calldata without pins to a block or a parent, where `calldata` has such: for nodes whose
     simulated calls are in no block. `also` are further opportunities, carried out after the first in this
     order, all or none; `conversions` come after them, and sell all that those of other base tokens earn for
-    the first one's. Without conversions all are of one base token.
+    the first one's. Without conversions all are of one base token. `access_list` names addresses and slots
+    that will be touched.
     """
 
     approved: Approved
@@ -46,6 +51,7 @@ class Plan:
     unpinned: bytes | None = None
     also: tuple[Approved, ...] = ()
     conversions: tuple[ApprovedConversion, ...] = ()
+    access_list: AccessList = ()
 
     @property
     def opportunity(self) -> Opportunity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.domain.market import BlockRef
 from engine.domain.opportunity import CheckResult, RefusalReason, Refused
 from engine.domain.ports import Node
 from engine.domain.quantity import quantity
+from engine.execution.access_lists import as_json
 
 GAS_MARGIN_NUMERATOR = 5
 GAS_MARGIN_DENOMINATOR = 4
@@ -70,11 +72,18 @@ class Simulator:
     The call sees the next block's number, time and base fee where the node takes block overrides. A node
     that refuses hashes or overrides is asked without; by number, the block's hash is compared afterwards. One
     whose calls do not know the next block's number or parent runs the plan without its pins to them.
-    `block_interval_s` is the expected time between blocks.
+    `block_interval_s` is the expected time between blocks; `senders` tells who else may send, by router.
     """
 
-    def __init__(self, node: Node, sender: str, block_interval_s: int = 12):
+    def __init__(
+        self,
+        node: Node,
+        sender: str,
+        block_interval_s: int = 12,
+        senders: Callable[[], Mapping[str, str]] = dict,
+    ):
         self._node = node
+        self._senders = senders
         self._sender = sender
         self._interval_s = block_interval_s
         self._dialect = _Dialect()
@@ -136,12 +145,14 @@ class Simulator:
 
     def _calls(self, plan: Plan, block: BlockRef, dialect: _Dialect) -> list[tuple[str, list[Any]]]:
         pinned = dialect.pins or plan.unpinned is None
-        transaction = {
-            "from": self._sender,
+        transaction: dict[str, Any] = {
+            "from": self._senders().get(plan.router, self._sender),
             "to": plan.router,
             "data": "0x" + (plan.calldata if pinned else plan.unpinned or b"").hex(),
             "gas": hex(plan.gas_limit),
         }
+        if plan.access_list:
+            transaction["accessList"] = as_json(plan.access_list)
         where: Any = {"blockHash": block.hash} if dialect.by_hash else hex(block.number)
         params: list[Any] = [transaction, where]
         if dialect.overrides:

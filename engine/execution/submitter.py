@@ -8,6 +8,7 @@ from typing import Any
 from engine.domain.describe import describe_conversion, describe_opportunity, describe_results
 from engine.domain.errors import ExecutionError
 from engine.domain.execution import (
+    AccessList,
     Dispatch,
     Execution,
     Intent,
@@ -17,6 +18,7 @@ from engine.domain.execution import (
 )
 from engine.domain.market import BlockRef
 from engine.domain.ports import Channel, Journal, Node, Signer
+from engine.execution.access_lists import as_json
 from engine.execution.channels import PoolChannel, may_land
 from engine.execution.nonces import NonceLane
 
@@ -84,7 +86,13 @@ class Submitter:
         self._at("reserved")
         try:
             signed = self._sign(
-                nonce, plan.router, plan.calldata, plan.gas_limit, plan.max_fee_wei, plan.priority_fee_wei
+                nonce,
+                plan.router,
+                plan.calldata,
+                plan.gas_limit,
+                plan.max_fee_wei,
+                plan.priority_fee_wei,
+                plan.access_list,
             )
         except BaseException:
             self._lane.release(nonce)
@@ -158,20 +166,29 @@ class Submitter:
         self._lane.spend(nonce)
 
     def _sign(
-        self, nonce: int, to: str, calldata: bytes, gas: int, max_fee_wei: int, priority_fee_wei: int
+        self,
+        nonce: int,
+        to: str,
+        calldata: bytes,
+        gas: int,
+        max_fee_wei: int,
+        priority_fee_wei: int,
+        access_list: AccessList = (),
     ) -> SignedTransaction:
+        transaction = {
+            "type": 2,
+            "chainId": self._chain_id,
+            "nonce": nonce,
+            "to": to,
+            "value": 0,
+            "data": "0x" + calldata.hex(),
+            "gas": gas,
+            "maxFeePerGas": max_fee_wei,
+            "maxPriorityFeePerGas": priority_fee_wei,
+        }
+        # Without one the quicker way of signing is taken.
         return self._signer.sign(
-            {
-                "type": 2,
-                "chainId": self._chain_id,
-                "nonce": nonce,
-                "to": to,
-                "value": 0,
-                "data": "0x" + calldata.hex(),
-                "gas": gas,
-                "maxFeePerGas": max_fee_wei,
-                "maxPriorityFeePerGas": priority_fee_wei,
-            }
+            transaction | {"accessList": as_json(access_list)} if access_list else transaction
         )
 
     def _write(self, intent: Intent) -> None:

@@ -122,15 +122,14 @@ async def faulty_run(
     first, facts = living.head() + 1, list[Fact]()
     signer = signer_of_key(OPERATOR_KEY)
     async with open_records(
-        settings.storage.directory, settings.chain.chain_id, "live", signer.address, lambda error: None
+        settings.storage.directory, settings.chain.chain_id, "live", [signer.address], lambda error: None
     ) as records:
-        assert records.journal is not None
 
         def publish(fact: Fact) -> None:
             records.take(fact)
             facts.append(fact)
 
-        async with open_session(settings, key=Key(signer, records.journal), publish=publish) as session:
+        async with open_session(settings, key=Key(signer, records.journals[0]), publish=publish) as session:
             records.reconcile()
             run = FaultyRun(living, session, records, facts)
             try:

@@ -49,10 +49,9 @@ class Competitor:
         """Start; everything ends with the stack."""
         settings = self.settings
         self.records = await stack.enter_async_context(
-            open_records(settings.storage.directory, 31337, "live", self.signer.address, lambda error: None)
+            open_records(settings.storage.directory, 31337, "live", [self.signer.address], lambda error: None)
         )
-        assert self.records.journal is not None
-        key = Key(self.signer, self.records.journal)
+        key = Key(self.signer, self.records.journals[0])
         self.session = await stack.enter_async_context(open_session(settings, key=key, publish=self.publish))
         self.task = asyncio.create_task(self.session.follow())
         stack.push_async_callback(self.leave)

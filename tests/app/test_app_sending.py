@@ -41,7 +41,7 @@ def _keystore(folder: Path, key: str) -> dict[str, Any]:
 
 
 async def test_the_node_s_own_pool_is_the_default() -> None:
-    async with open_channel(settings(), OPERATOR.address) as channel:
+    async with open_channel(settings(), [OPERATOR.address]) as channel:
         assert channel is None
 
 
@@ -56,7 +56,7 @@ async def test_bundles_go_to_every_relay_named(identity: dict[str, Any]) -> None
     assert described["titan"].timeout_s == 0.5
     assert described["titan"].cancel == "eth_cancelBundle"
     assert described["mine"].fields == ()
-    async with open_channel(chosen, OPERATOR.address) as channel:
+    async with open_channel(chosen, [OPERATOR.address]) as channel:
         assert isinstance(channel, FanOut)
         assert channel.is_private
 
@@ -84,7 +84,7 @@ async def test_settings_that_cannot_work_are_refused_in_a_sentence(
 ) -> None:
     keys = _keystore(tmp_path, "22" * 32) if "buildernet" in execution.get("relays", {}) else {}
     with pytest.raises(ConfigError) as caught:
-        async with open_channel(settings(execution=execution, keys=keys), OPERATOR.address):
+        async with open_channel(settings(execution=execution, keys=keys), [OPERATOR.address]):
             pass
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -94,7 +94,7 @@ async def test_the_operator_s_key_is_no_identity(tmp_path: Path) -> None:
     keys = _keystore(tmp_path, "11" * 32)
     execution = {"submission": "bundles", "relays": {"titan": {}}}
     with pytest.raises(ConfigError, match="operator's own key"):
-        async with open_channel(settings(execution=execution, keys=keys), OPERATOR.address):
+        async with open_channel(settings(execution=execution, keys=keys), [OPERATOR.address]):
             pass
 
 

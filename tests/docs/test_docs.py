@@ -65,7 +65,7 @@ def test_the_example_configuration_is_valid_and_shows_every_default() -> None:
     optional = {
         "market": {"pools_file"},
         "risk": {"trade_caps", "min_net_profit", "pegs", "second_node_amount", "second_node_profit"} | limits,
-        "keys": {"keystore", "passphrase_file", "identity", "identity_passphrase_file"},
+        "keys": {"keystore", "passphrase_file", "identity", "identity_passphrase_file", "lanes"},
         "execution": {"private_rpc_url", "relays", "lenders"},
         "breakers": {"loss_wei"},
         "alerts": {"services_file", "quiet_hours"},

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from engine.app.lanes import LaneSigner
 from engine.app.lifecycle import Stopped, run_until_signalled
 from engine.app.output import err, out, print_json
 from engine.app.passphrase import read_passphrase
@@ -32,14 +33,14 @@ def run(
     settings = load_settings(config)
     if rpc is not None:
         settings = with_rpc_url(settings, rpc)
-    signer = None
+    signer, lanes = None, list[LaneSigner]()
     if mode is Mode.LIVE:
         _confirm_live(settings, yes_live)
-        signer = _open_key(settings)
+        signer, lanes = _open_key(settings), _open_lanes(settings)
     logger = make_logger(settings.log.level, settings.log.format)
     summary = Summary()
     try:
-        run_until_signalled(run_bot(Run(settings, mode, blocks, signer, logger, summary)))
+        run_until_signalled(run_bot(Run(settings, mode, blocks, signer, logger, summary, lanes=lanes)))
     except Stopped:
         err.print("stopped as asked")
     if as_json:
@@ -69,6 +70,16 @@ def _open_key(settings: Settings) -> LocalSigner:
     keystore = settings.keys.keystore
     if keystore is None:
         raise ConfigError("live mode needs a key: set keys.keystore (make one with `roundtrip keys new`)")
+    return _opened(keystore, settings.keys.passphrase_file)
+
+
+def _open_lanes(settings: Settings) -> list[LaneSigner]:
+    return [
+        LaneSigner(_opened(lane.keystore, lane.passphrase_file), lane.router) for lane in settings.keys.lanes
+    ]
+
+
+def _opened(keystore: Path, passphrase_file: Path | None) -> LocalSigner:
     if not keystore.is_file():
         raise ConfigError(f"keystore {keystore} does not exist: make one with `roundtrip keys new`")
-    return load_signer(keystore, read_passphrase(settings.keys.passphrase_file))
+    return load_signer(keystore, read_passphrase(passphrase_file))

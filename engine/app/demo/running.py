@@ -138,16 +138,15 @@ async def _trade(run: DemoRun, world: World, anvil: AnvilProcess, say: Say, watc
     chain_id = settings.chain.chain_id
     errors: list[Exception] = []
     async with open_records(
-        settings.storage.directory, chain_id, "demo", operator.address, errors.append
+        settings.storage.directory, chain_id, "demo", [operator.address], errors.append
     ) as records:
-        assert records.journal is not None
         listeners = (records.take, tally.take, gate.take, watch)
 
         def publish(fact: Fact) -> None:
             for listener in listeners:
                 listener(fact)
 
-        key = Key(operator, records.journal)
+        key = Key(operator, records.journals[0])
         say("reading the market from the node")
         async with open_session(settings, key=key, publish=publish) as session:
             await _run_blocks(run, world, session, gate)
