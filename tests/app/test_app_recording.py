@@ -18,6 +18,7 @@ from living_world import OPERATOR_KEY, PASSPHRASE, UPGRADER, LivingWorld
 from engine.app.recording.codec import plain, rich
 from engine.app.toolchain import forge_artifact
 from engine.app.world.outbox import calldata
+from engine.domain.opportunity import CheckResult, RefusalReason
 
 BLOCKS = 5
 Cli = Callable[..., Any]
@@ -187,6 +188,10 @@ def test_a_recording_holds_no_secret(recording: Recorded, shared_world: LivingWo
 
 def test_only_known_names_are_made_into_values() -> None:
     assert rich(plain({"a": (1, b"\x01", None)})) == {"a": (1, b"\x01", None)}
+    result = CheckResult(
+        "pace", False, RefusalReason.SIMULATION_REVERTED, {"pools": ("a", "b"), "least": 0.5}
+    )
+    assert rich(json.loads(json.dumps(plain([result])))) == (result._replace(compared=result.numbers),)
     for nonsense in ({"@": "Popen", "args": "true"}, {"=": "Kind", "value": "x"}, {"/": [1, 0]}, {"x": "zz"}):
         with pytest.raises(ValueError, match=r"."):
             rich(nonsense)

@@ -1,4 +1,4 @@
-"""Values at the line's seams as JSON and back: the domain's dataclasses and enumerations, no others."""
+"""Values at the line's seams as JSON and back: the domain's records and enumerations, no others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ def _named(kind: Any) -> dict[str, Any]:
     }
 
 
-_CLASSES = _named(dataclasses.is_dataclass)
+def _is_record(value: type) -> bool:
+    return dataclasses.is_dataclass(value) or (issubclass(value, tuple) and hasattr(value, "_fields"))
+
+
+_CLASSES = _named(_is_record)
 _ENUMS = _named(lambda value: issubclass(value, Enum) and len(value) > 0)
 
 
@@ -50,6 +54,11 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
         return {"@": type(value).__name__} | parts
+    if isinstance(value, opportunity.CheckResult):
+        # What was compared is only ever shown, as text.
+        value = value._replace(compared=value.numbers)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {"@": type(value).__name__} | {name: plain(getattr(value, name)) for name in value._fields}
     if isinstance(value, dict):
         return {":": [[plain(name), plain(part)] for name, part in value.items()]}
     if isinstance(value, tuple | list):
