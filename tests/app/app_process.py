@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -146,7 +147,9 @@ class AppProcess:
             with self._changed:
                 self.lines.append(line)
                 if line.startswith("{"):
-                    self.logged.append(json.loads(line))
+                    # What is printed besides, as in a traceback, may begin like one.
+                    with suppress(ValueError):
+                        self.logged.append(json.loads(line))
                 self._changed.notify_all()
 
     def _read_stdout(self) -> None:

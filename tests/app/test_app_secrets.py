@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import sys
+import threading
 from collections.abc import Callable
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from living_world import OPERATOR_KEY, PASSPHRASE, LivingWorld
 from records_check import every_byte, ledger_rows
 
 KEY = OPERATOR_KEY.hex()
+BREAKING = Path(__file__).with_name("breaking_run.py")
 URL_SECRET = "kdJ29sKq0Lm4Nx7Pz1Rt5Vw8"
 
 
@@ -91,3 +97,77 @@ def test_a_keystore_holds_the_key_encrypted_only(
     ended = cli("run", "--config", config, "--mode", "live", "--yes-live")
     assert ended.code == 2
     assert_free_of_secrets(ended.out, ended.err)
+
+
+def test_a_run_that_breaks_and_one_that_is_killed_leave_no_secret(
+    living: LivingWorld, cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The traceback, what is on disk while it runs and after `kill -9` (journal, database, health page, pool
+    cache), alerts to a service that answers and to one that does not, a recording, and its replay."""
+    services = tmp_path / "services"
+    with closing(Listener()) as heard:
+        dead = f"json://127.0.0.1:9/{URL_SECRET}"
+        services.write_text(f"json://127.0.0.1:{heard.port}/{URL_SECRET}\n{dead}\n")
+        services.chmod(0o600)
+        url = living.anvil.ws_url + f"/?apikey={URL_SECRET}"
+        config = living.write_config(
+            tmp_path, log__level="debug", chain__rpc_url=url, alerts__services_file=str(services)
+        )
+        told: list[str | bytes] = []
+        command = ["run", "--config", str(config), "--mode", "live", "--yes-live"]
+        with roundtrip(*command) as killed:
+            killed.wait_for_log("started")
+            for _ in range(2):
+                killed.finished(living.step())
+            assert cli("halt", "--config", config, "--reason", "a drill").code == 0
+            killed.finished(living.step())
+            killed.wait_for(lambda run: heard.bodies and list((tmp_path / "records").glob("health-*.json")))
+            told.append(every_byte(tmp_path / "records"))
+            health = cli("health", "--config", config, "--json")
+            told += [health.out, health.err]
+        told += [killed.stdout, killed.stderr, *heard.bodies]
+        assert cli("resume", "--config", config).code == 0
+        with AppProcess([sys.executable, str(BREAKING), *command]) as broken:
+            broken.wait_for_log("started")
+            for _ in range(20):
+                head = living.step()
+                broken.wait_for(lambda run, head=head: run.ended or run.is_done_with(head))
+                if broken.ended:
+                    break
+            assert broken.result() == 1
+        assert "Traceback" in broken.stderr
+        assert "RuntimeError: unexpected at sent" in broken.stderr
+        told += [broken.stdout, broken.stderr, *heard.bodies]
+    recording = tmp_path / "recording.jsonl.gz"
+    with living.trading(0.2):
+        recorded = cli("record", "--config", config, "--output", recording, "--blocks", 2)
+    assert recorded.code == 0, recorded.err
+    replayed = cli("replay", "--recording", recording, "--json")
+    assert replayed.code == 0, replayed.err
+    told += [recorded.out, recorded.err, replayed.out, replayed.err, gzip.decompress(recording.read_bytes())]
+    assert_free_of_secrets(*told, every_byte(tmp_path / "records"))
+
+
+class Listener:
+    """Takes what alert services are sent."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        bodies = self.bodies
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
