@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from engine.app.settings import Settings, build_settings
 from engine.chain.keys import signer_of_key
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
-from engine.domain.events import BlockFinished, BlockSkipped, Fact, PlanSubmitted
+from engine.domain.events import BlockFinished, BlockSkipped, Fact, OpportunityRefused, PlanSubmitted
 
 _PATIENCE_S = 60.0
 
@@ -82,7 +83,8 @@ class FaultyRun:
             await self.step()
             if self.submitted() > before and self.session.sender and not self.session.sender.in_flight():
                 return
-        raise AssertionError(f"nothing was sent in {blocks} blocks without faults: {self.facts[-8:]}")
+        refused = Counter(fact.refused.reason.value for fact in self.of(OpportunityRefused))
+        raise AssertionError(f"nothing was sent in {blocks} blocks without faults: {refused}")
 
     async def settle(self) -> None:
         """Blocks in which nobody trades, until nothing is in flight."""
