@@ -18,7 +18,6 @@ from engine.app.deploy import FeedListing, deploy
 from engine.app.world.node import AnvilOptions, AnvilProcess
 from engine.app.world.world import World, node_options
 from engine.chain.keys import signer_of_key
-from engine.chain.wire import header
 
 SEED = 11
 OPERATOR_KEY = keccak(text="app tests operator")
@@ -107,7 +106,7 @@ class LivingWorld:
 
     def mine(self) -> int:
         """Mine one block in which nobody but the reporters and the traffic act."""
-        self.wait(self._look())
+        self.wait(self.world.catch_up())
         return self.wait(self.world.mine()).number
 
     @contextmanager
@@ -216,12 +215,8 @@ class LivingWorld:
             await self.world.close()
         self.anvil.stop()
 
-    async def _look(self) -> None:
-        raw = await self.world.node.request("eth_getBlockByNumber", ["latest", False])
-        self.world.head = header(raw).ref
-
     async def _trade(self) -> None:
-        await self._look()
+        await self.world.catch_up()
         await self.world.trade()
 
 

@@ -62,6 +62,24 @@ async def test_every_transaction_of_sixty_blocks_succeeds(world):
     assert int(status["pending"], 16) == int(status["queued"], 16) == 0
 
 
+async def test_people_trade_on_after_a_base_fee_that_none_of_them_pays(world):
+    """The node drops their transactions; those that come later must not wait for the lost nonces."""
+    await world.open_market()
+    lost = await world.trade()
+    await world.node.request("anvil_setNextBlockBaseFeePerGas", [hex(10**13)])
+    await world.node.request("evm_mine", [])
+    await world.node.request("anvil_setNextBlockBaseFeePerGas", [hex(OPENING_BASE_FEE_WEI)])
+    await world.node.request("evm_mine", [])
+    for _ in range(3):
+        head = await world.catch_up()
+        submitted = await world.trade()
+        block = await world.mine()
+        assert block.number == head.number + 1
+        mined = {receipt["transactionHash"] for receipt in await receipts_of(world, block.number)}
+        assert set(submitted) <= mined
+        assert not mined & set(lost)
+
+
 async def test_pools_keep_near_the_true_prices_and_apart_from_each_other(world):
     await world.open_market()
     await run_blocks(world, 60, nobody)

@@ -57,6 +57,21 @@ class Outbox:
             await self._node.request("eth_getTransactionCount", [account, "latest"]), 16
         )
 
+    async def recount(self) -> None:
+        """Forget what the node dropped: whoever's transactions are not all in the chain or about to be begins
+        anew with the chain's nonce, as those after a gap would wait for ever. Raises NodeError."""
+        accounts = list(self._nonces)
+        counts = await self._node.batch(
+            [("eth_getTransactionCount", [account, "pending"]) for account in accounts]
+        )
+        for account, count in zip(accounts, counts, strict=True):
+            if isinstance(count, NodeError):
+                raise count
+            if int(count, 16) < self._nonces[account]:
+                await self._node.request("anvil_removePoolTransactions", [account])
+                mined = await self._node.request("eth_getTransactionCount", [account, "latest"])
+                self._nonces[account] = int(mined, 16)
+
     async def call(self, to: str, data: bytes) -> bytes:
         """What a view function returns at the latest block. Raises NodeError."""
         result = await self._node.request("eth_call", [{"to": to, "data": "0x" + data.hex()}, "latest"])

@@ -173,6 +173,13 @@ class World:
         self.head = await _latest(self.node)
         return self.head
 
+    async def catch_up(self) -> BlockRef:
+        """Take up what others did to the chain: blocks that they mined, transactions that the node dropped as a
+        block's base fee was beyond what they pay. The head."""
+        await self._outbox.recount()
+        self.head = await _latest(self.node)
+        return self.head
+
     def deployment_inputs(self, directory: Path) -> tuple[Path, Path]:
         """Write `venues.json` and `feeds.json` for the deployment script; their paths."""
         return write_listings(directory, self.venues, self.feeds)
