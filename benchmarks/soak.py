@@ -60,6 +60,7 @@ class Engine:
     skipped: int = 0
     submitted: int = 0
     warnings: dict[str, int] = field(default_factory=dict)
+    divergences: dict[str, int] = field(default_factory=dict)
     last_lines: list[str] = field(default_factory=list)
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -86,6 +87,8 @@ class Engine:
         elif event == "execution_resolved":
             outcome = entry["outcome"]
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        if event in ("pool_diverged", "raced_node", "lying_node"):
+            self.divergences[entry["cause"]] = self.divergences.get(entry["cause"], 0) + 1
         if entry["level"] in ("warning", "error"):
             self.warnings[event] = self.warnings.get(event, 0) + 1
 
@@ -301,6 +304,7 @@ def measure(blocks: int = BLOCKS, count: int = WINDOWS) -> list[Result]:
                 "outcomes": engine.outcomes,
                 "blocks_skipped": engine.skipped,
                 "warnings": engine.warnings,
+                "divergences": engine.divergences,
                 "windows": [window.document() for window in windows],
             },
         )

@@ -18,7 +18,7 @@ from engine.domain.events import Fact, PoolDiverged, VenueHalted
 from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.pool_state import PoolState, V3PoolState, V4PoolState
 from engine.domain.ports import Node
-from engine.market.divergence import Cause, Rotation, VenueTrust, differences, is_drift
+from engine.market.divergence import BY_NODE, Cause, Rotation, VenueTrust, differences, is_drift
 from engine.market.hubs import hub_of
 from engine.market.market import Market
 
@@ -41,7 +41,8 @@ class Finding:
 
 class Tripwire:
     """Compares, classifies, and tells: a pool that diverges is hidden and read again; a venue whose pools do
-    so repeatedly is halted (`trust.halted`); an endpoint that alone says otherwise loses the lead.
+    so repeatedly is halted (`trust.halted`); an endpoint that alone says otherwise, and so when asked again,
+    loses the lead.
 
     `check` is for pools about to be traded: one batch, on the line. `sample` runs beside the line, and also
     compares the block's logs with its receipts; what it finds is acted on by `settle`, before the next block.
@@ -97,7 +98,7 @@ class Tripwire:
             return frozenset(keys)
         for finding in findings:
             self._corrected += self._act(finding)
-        return frozenset(finding.pool.key for finding in findings if finding.cause is not Cause.LYING_NODE)
+        return frozenset(finding.pool.key for finding in findings if finding.cause not in BY_NODE)
 
     def sample(self, block: BlockRef) -> None:
         """Start comparing the next few pools in turn, unless the last sample is still being read."""
@@ -163,18 +164,23 @@ class Tripwire:
         ours: dict[str, PoolState] | None = None,
     ) -> list[Finding]:
         ours = ours or {pool.key: self._ours(pool) for pool in pools}
-        theirs, refused = await self._read(self._node, block, pools, ticks)
-        findings = []
+        first = await self._differing(block, pools, ours, ticks)
         for pool in pools:
-            state = theirs.get(pool.key)
-            changed = (
-                (refused.get(pool.key, "it cannot be read"),)
-                if state is None
-                else differences(ours[pool.key], state, ticks=ticks)
-            )
-            if not changed:
+            if pool.key not in first:
                 self._agreed_at[pool.key] = block.number
+        if not first:
+            return []
+        # It may have answered from the block that it was just working on.
+        await asyncio.sleep(_SECOND_THOUGHT_S)
+        doubtful = [pool for pool in pools if pool.key in first]
+        second = await self._differing(block, doubtful, ours, ticks)
+        findings = []
+        for pool in doubtful:
+            if pool.key not in second:
+                self._agreed_at[pool.key] = block.number
+                findings.append(Finding(block, pool, Cause.RACED_NODE, first[pool.key][1], None))
                 continue
+            state, changed = second[pool.key]
             cause = await self._cause(block, pool, ours[pool.key], state, changed, ticks)
             if isinstance(state, V3PoolState | V4PoolState) and not ticks:
                 held = ours[pool.key]
@@ -182,6 +188,24 @@ class Tripwire:
                 state = replace(state, ticks=held.ticks, known=held.known)
             findings.append(Finding(block, pool, cause, changed, state))
         return findings
+
+    async def _differing(
+        self, block: BlockRef, pools: Sequence[PoolRecord], ours: dict[str, PoolState], ticks: bool
+    ) -> dict[str, tuple[PoolState | None, tuple[str, ...]]]:
+        """What the node says of the pools of which it does not say what we say, and what differs; None where
+        it cannot be read."""
+        theirs, refused = await self._read(self._node, block, pools, ticks)
+        found: dict[str, tuple[PoolState | None, tuple[str, ...]]] = {}
+        for pool in pools:
+            state = theirs.get(pool.key)
+            changed = (
+                (refused.get(pool.key, "it cannot be read"),)
+                if state is None
+                else differences(ours[pool.key], state, ticks=ticks)
+            )
+            if changed:
+                found[pool.key] = state, changed
+        return found
 
     async def _read(
         self, node: Node, block: BlockRef, pools: Sequence[PoolRecord], ticks: bool
@@ -208,22 +232,11 @@ class Tripwire:
                 return Cause.LYING_NODE
         if theirs is not None and is_drift(pool, changed):
             return Cause.DRIFT
-        if await self._says_otherwise_now(block, pool, ours, ticks):
-            return Cause.LYING_NODE
         if await self._missed_logs(block, pool):
             return Cause.MISSED_LOG
         if self._reorganised_at >= max(self._agreed_at.get(pool.key, -1), 0):
             return Cause.UNHANDLED_REORG
         return Cause.UNKNOWN_BEHAVIOUR
-
-    async def _says_otherwise_now(
-        self, block: BlockRef, pool: PoolRecord, ours: PoolState, ticks: bool
-    ) -> bool:
-        """Whether the node, asked again of the same block, says what we say: it may answer from the state of
-        the block it is just working on."""
-        await asyncio.sleep(_SECOND_THOUGHT_S)
-        again, _ = await self._read(self._node, block, [pool], ticks)
-        return pool.key in again and not differences(ours, again[pool.key], ticks=ticks)
 
     async def _missed_logs(self, block: BlockRef, pool: PoolRecord) -> bool:
         """Whether the node has more logs of the pool than we were given, in the blocks we remember."""
@@ -254,8 +267,11 @@ class Tripwire:
         """Hide, put right or blame; the rows whose state was put right."""
         market, pool, block = self._market, finding.pool, finding.block
         row = market.pool_row[pool.key]
-        self._publish(PoolDiverged(block, pool.key, pool.venue, finding.cause.value, finding.changed))
-        if finding.cause is Cause.LYING_NODE:
+        cause, by_node = finding.cause, finding.cause in BY_NODE
+        self._publish(PoolDiverged(block, pool.key, pool.venue, cause.value, finding.changed, by_node))
+        if cause is Cause.RACED_NODE:
+            return []
+        if cause is Cause.LYING_NODE:
             self._node.depose(NodeError(f"says of pool {pool.key} what another endpoint denies"))
             return []
         if finding.cause is Cause.DRIFT:

@@ -31,14 +31,16 @@ class PoolQuarantined:
 
 @dataclass(frozen=True, slots=True)
 class PoolDiverged:
-    """The node says otherwise about a pool than the market at the same block. `cause` is a class of
-    explanations, `changed` names what differs."""
+    """The node said otherwise about a pool than the market at the same block. `cause` is a class of
+    explanations, `changed` names what differs; `by_node` where the node was wrong and our state of the pool
+    is right."""
 
     block: BlockRef
     pool: str
     venue: str
     cause: str
     changed: tuple[str, ...]
+    by_node: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ class Cause(StrEnum):
     """Why our state and the node's differ."""
 
     DRIFT = "drift"  # a part of the state that no log tells: read again, nothing is wrong
-    LYING_NODE = "lying node"  # another endpoint says what we say
+    RACED_NODE = "raced node"  # asked again of the same block, the node says what we say
+    LYING_NODE = "lying node"  # it says the same again, and another endpoint says what we say
     MISSED_LOG = "missed log"  # the node has logs of the pool that we were not given
     UNHANDLED_REORG = "unhandled reorg"  # a reorganisation came since they last agreed
     UNKNOWN_BEHAVIOUR = "unknown behaviour"  # the state moved without a log: a rebase, a donation, odd code
@@ -64,6 +65,10 @@ def _comparable(state: PoolState, ticks: bool) -> dict[str, Any]:
     if isinstance(state, V3PoolState) and state.fees is None:
         values["fees"] = (state.pool.fee_pips, state.pool.fee_pips)
     return values
+
+
+# Where the node was wrong, not our state of the pool.
+BY_NODE = frozenset({Cause.RACED_NODE, Cause.LYING_NODE})
 
 
 @dataclass(slots=True)

@@ -136,7 +136,7 @@ class Ladder:
                 self.breakers.failed(_venues(opportunity), opportunity.block.number)
             case PlanSimulated():
                 self.breakers.passed(fact.simulated.plan.opportunity.pools)
-            case PoolDiverged() if fact.cause != "lying node":
+            case PoolDiverged() if not fact.by_node:
                 self._note_divergence(fact.block.number)
             case ExecutionResolved():
                 self._resolved(fact.execution)

@@ -93,6 +93,15 @@ def alert_of(fact: Fact) -> Alert | None:
                 f"{fact.venue} is not traded",
                 f"since block {fact.block.number}: {fact.reason}",
             )
+        case PoolDiverged() if fact.cause == "raced node":
+            return None
+        case PoolDiverged() if fact.by_node:
+            return Alert(
+                Severity.WARNING,
+                "lying node",
+                f"a node says of a pool of {fact.venue} what another denies",
+                f"{fact.pool} at block {fact.block.number}: {', '.join(fact.changed)}",
+            )
         case PoolDiverged():
             return Alert(
                 Severity.WARNING,

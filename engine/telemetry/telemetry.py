@@ -140,9 +140,12 @@ class Telemetry:
         self.log.warning("pool_quarantined", block=fact.block.number, pool=fact.pool, reason=fact.reason)
 
     def pool_diverged(self, fact: PoolDiverged) -> None:
-        self.counts["pool_diverged"] += 1
-        self.log.warning(
-            "pool_diverged",
+        # Where the node was wrong the pool is not what diverged; about an answer that it corrected itself
+        # there is nothing to do.
+        event = fact.cause.replace(" ", "_") if fact.by_node else "pool_diverged"
+        self.counts[event] += 1
+        (self.log.info if fact.cause == "raced node" else self.log.warning)(
+            event,
             block=fact.block.number,
             pool=fact.pool,
             venue=fact.venue,

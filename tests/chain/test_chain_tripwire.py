@@ -210,13 +210,21 @@ async def test_an_answer_that_does_not_hold_is_no_divergence(watched: Watched, l
             return "0x" + (1).to_bytes(32, "big").hex() * 2 + result[130:]
         return result
 
-    first = watched.proxies[watched.nodes.watch.leader]  # type: ignore[attr-defined]
+    leading = watched.nodes.watch.leader
+    first = watched.proxies[leading]  # type: ignore[attr-defined]
     async with EndpointSet([first.http]) as alone:
-        watched.tripwire._node = alone
-        first.alter = slip
-        assert await watched.tripwire.check(watched.head(), [local_dex.pair]) == frozenset()
-        assert watched.causes() == ["lying node"]
-        assert watched.hidden(local_dex.pair) is None
+        for nodes in (alone, watched.nodes):
+            lies, watched.tripwire._node, first.alter = 1, nodes, slip
+            assert await watched.tripwire.check(watched.head(), [local_dex.pair]) == frozenset()
+            lies = 1
+            watched.tripwire.sample(watched.head())
+            await watched.tripwire._running  # type: ignore[misc]
+            assert watched.tripwire.settle() == []
+    assert watched.causes() == ["raced node"] * 4
+    assert all(fact.by_node for fact in watched.facts if isinstance(fact, PoolDiverged))
+    assert watched.hidden(local_dex.pair) is None
+    assert not watched.trust.halted
+    assert watched.nodes.watch.leader == leading, "it corrected itself"
 
 
 async def test_a_node_that_does_not_say_stops_the_trade(watched: Watched, local_dex: LocalDex) -> None:

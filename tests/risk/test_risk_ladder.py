@@ -55,7 +55,8 @@ def finished(number: int) -> BlockFinished:
 
 
 def diverged(number: int, cause: str = "unknown behaviour") -> PoolDiverged:
-    return PoolDiverged(block(number), "0x" + "aa" * 20, "v2", cause, ("reserves",))
+    by_node = cause == "lying node"
+    return PoolDiverged(block(number), "0x" + "aa" * 20, "v2", cause, ("reserves",), by_node)
 
 
 def reverted(number: int) -> ExecutionResolved:

@@ -18,11 +18,13 @@ from engine.domain.events import (
     OptimumBounded,
     PlanSimulated,
     PlanSubmitted,
+    PoolDiverged,
     PoolQuarantined,
 )
 from engine.domain.execution import Execution, Intent, Outcome, Plan, SignedTransaction, SimulatedPlan
 from engine.domain.market import BlockRef, Protocol
 from engine.domain.opportunity import Approved, CheckResult, Hop, Opportunity, RefusalReason, Refused
+from engine.telemetry.alerts import alert_of
 from engine.telemetry.logs import make_logger
 from engine.telemetry.redact import MASK, Redactor
 from engine.telemetry.telemetry import Telemetry, percentile
@@ -103,6 +105,27 @@ def test_every_fact_is_one_json_line_and_counted():
     assert ("pool_quarantined", "warning") in by_level
     (submitted,) = [line for line in logged if line["event"] == "plan_submitted"]
     assert submitted["expected_profit"] == str(2**90)
+
+
+@pytest.mark.parametrize(
+    ("cause", "by_node", "event", "level"),
+    [
+        ("raced node", True, "raced_node", "info"),
+        ("lying node", True, "lying_node", "warning"),
+        ("drift", False, "pool_diverged", "warning"),
+    ],
+)
+def test_what_a_node_got_wrong_is_not_called_a_divergence_of_the_pool(cause, by_node, event, level):
+    stream = io.StringIO()
+    telemetry = Telemetry(make_logger("debug", "json", stream))
+    fact = PoolDiverged(BLOCK, "0x" + "aa" * 20, "v2", cause, ("reserve0",), by_node)
+    telemetry.handle(fact)
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["cause"]) == (event, level, cause)
+    assert telemetry.counts == {event: 1}
+    told = alert_of(fact)
+    assert (told is None) == (cause == "raced node")
+    assert told is None or ("diverged" in told.title) == (not by_node)
 
 
 async def test_telemetry_listens_to_the_bus():

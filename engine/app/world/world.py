@@ -174,8 +174,8 @@ class World:
         return self.head
 
     async def catch_up(self) -> BlockRef:
-        """Take up what others did to the chain: blocks that they mined, transactions that the node dropped as a
-        block's base fee was beyond what they pay. The head."""
+        """Take up what others did to the chain: blocks that they mined, transactions that the node dropped
+        because a block's base fee was beyond what they pay. The head."""
         await self._outbox.recount()
         self.head = await _latest(self.node)
         return self.head
