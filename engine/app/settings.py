@@ -141,9 +141,10 @@ class SearchSettings(Section):
 class TokenSettings(Section):
     """How tokens are judged before they are traded (`risk.token_verdicts`).
 
-    A good verdict lasts `valid_for_s`, a bad one `retry_after_s`. Tokens whose code has one of
-    `refused_features` are refused even when they behave. A start waits at most `startup_s` for its tokens;
-    the others are judged beside the line.
+    A good verdict lasts `valid_for_s`, a bad one `retry_after_s`; at first only two blocks, then eight and so
+    on, where the token passed before with the same code, for the node may have said wrong. Tokens whose code
+    has one of `refused_features` are refused even when they behave. A start waits at most `startup_s` for its
+    tokens; the others are judged beside the line.
     """
 
     valid_for_s: int = Field(default=21_600, gt=0)

@@ -51,6 +51,9 @@ class TokenWatch:
         self._rotation = Rotation()
         self._urgent: dict[str, None] = {}
         self._doubted_at: dict[str, int] = {}
+        # With which code a token passed last, and how often it failed with that since.
+        self._passed: dict[str, str] = {}
+        self._relapses: dict[str, int] = {}
         self._running: asyncio.Task[None] | None = None
 
     async def start(self, market: Market, head: BlockRef, within_s: float) -> None:
@@ -161,15 +164,28 @@ class TokenWatch:
             and remembered.judged_at <= block.timestamp
             and remembered.code.fingerprint == code.fingerprint
         ):
-            self.verdicts[token] = remembered
+            self.verdicts[token] = self._weighed(remembered)
             return
         try:
             verdict = await self._judge.judge(token, code, pools, block)
         except NodeError:
             return
         self._urgent.pop(token, None)
+        verdict = self._weighed(verdict)
         self.verdicts[token] = verdict
         self._publish(TokenJudged(block, verdict))
+
+    def _weighed(self, verdict: TokenVerdict) -> TokenVerdict:
+        """The verdict, which ends soon when it is bad and the token passed before with the same code."""
+        token, code = verdict.token, verdict.code.fingerprint
+        if verdict.is_safe:
+            self._passed[token] = code
+            self._relapses.pop(token, None)
+        elif self._passed.get(token) == code:
+            times = self._relapses.get(token, 0)
+            self._relapses[token] = times + 1
+            return self._judge.relapsed(verdict, times)
+        return verdict
 
     def _holders(self, tokens: Iterable[str]) -> Mapping[str, list[PoolRecord]]:
         wanted = set(tokens)

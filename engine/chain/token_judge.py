@@ -47,6 +47,8 @@ _FAULTS = {
     Stage.SELL_INEXACT: TokenFault.TAKES_FEE,
     Stage.SUPPLY: TokenFault.SUPPLY_MOVES,
 }
+# A relapse is tried again after so many blocks, then each time after this many times as many.
+_RELAPSE_BLOCKS, _RELAPSE_GROWTH = 2, 4
 _PASSING = frozenset({TokenFault.UNPROVEN, TokenFault.NO_SOURCE})
 
 
@@ -105,6 +107,13 @@ class TokenJudge:
             block.timestamp,
             block.timestamp + lasts_s,
         )
+
+    def relapsed(self, verdict: TokenVerdict, times: int) -> TokenVerdict:
+        """A bad verdict on a token that passed with the same code, as often as `times` in a row before this
+        one: it counts at once, but the node may have said wrong, so it ends sooner the first times."""
+        blocks = _RELAPSE_BLOCKS * _RELAPSE_GROWTH ** min(times, 16)
+        soon = verdict.judged_at + blocks * self._terms.interval_s
+        return replace(verdict, expires_at=min(verdict.expires_at, soon))
 
     async def _find(
         self, token: str, code: TokenCode, pools: Collection[PoolRecord], block: BlockRef

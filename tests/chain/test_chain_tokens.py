@@ -12,13 +12,16 @@ from local_node import LocalNode
 from trick_dex import TRICKS, TrickDex
 
 from engine.app.simulate.acting import latest
+from engine.app.token_watch import TokenWatch
 from engine.app.toolchain import forge_artifact, npm_artifact
 from engine.chain.rpc import RpcNode, connect
 from engine.chain.token_code import EMPTY_CODE_HASH, clone_of, read_codes, token_code
 from engine.chain.token_judge import JudgeTerms, TokenJudge
 from engine.chain.token_probe import TokenProber, probe_code
-from engine.domain.market import PoolRecord, Protocol
+from engine.domain.events import BlockFinished, Fact, TokenJudged
+from engine.domain.market import PoolRecord, Protocol, Token
 from engine.domain.token_safety import TokenFault, TokenVerdict
+from engine.market.market import Market
 
 ROUTER = "0x" + "77" * 20
 FAULTS = {
@@ -183,6 +186,49 @@ async def test_a_fee_that_is_switched_on_is_found_when_judged_again(dex: TrickDe
     dex.send(token, "setFee(uint256)", 30)
     again = await judged(node, token, pools, dex.victim)
     assert again.fault is TokenFault.TAKES_FEE
+
+
+async def test_a_token_that_passed_before_is_soon_tried_again(dex: TrickDex, node: RpcNode) -> None:
+    """One trial on a node that says wrong must not keep a good token out for an hour; a token that went bad
+    stays out ever longer."""
+    token, pools = dex.trick_token("none")
+    judge = TokenJudge(node, TokenProber(node, ROUTER), JudgeTerms(dex.victim))
+    facts: list[Fact] = []
+    watch, market = TokenWatch(node, judge, facts.append), Market()
+    for address in pools[0].tokens:
+        market.add_token(Token(address, "T", 18))
+    for pool in pools:
+        market.add_pool(pool)
+    await watch.start(market, await latest(node), 60)
+    assert watch.verdicts[token].is_safe
+
+    def fails_for(blocks: int) -> None:
+        verdict = watch.verdicts[token]
+        assert verdict.fault is TokenFault.TAKES_FEE
+        assert verdict.expires_at == verdict.judged_at + 12 * blocks
+
+    async def tried_at(timestamp: int) -> None:
+        dex.node.rpc("evm_setNextBlockTimestamp", timestamp)
+        dex.node.mine()
+        watch.take(BlockFinished(await latest(node), 0, 0, 0, 0, 1.0))
+        assert watch._running is not None
+        await watch._running
+
+    dex.send(token, "setFee(uint256)", 30)
+    await tried_at(watch.verdicts[token].expires_at)
+    fails_for(2)
+    for blocks in (8, 32, 128, 300, 300):
+        await tried_at(watch.verdicts[token].expires_at - 1)
+        await tried_at(watch.verdicts[token].expires_at)
+        fails_for(blocks)
+    dex.send(token, "setFee(uint256)", 0)
+    await tried_at(watch.verdicts[token].expires_at)
+    assert watch.verdicts[token].is_safe
+    assert len([fact for fact in facts if isinstance(fact, TokenJudged) and fact.verdict.token == token]) == 8
+    dex.send(token, "setFee(uint256)", 30)
+    await tried_at(watch.verdicts[token].expires_at)
+    fails_for(2)
+    await watch.close()
 
 
 def test_refused_features_are_refused_whatever_the_token_does() -> None:
