@@ -279,7 +279,7 @@ def _invariant(state, coin_in, x_old, x_out, fault):
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _settle(state, coin_in, x_in, balance_out, k0, fault):
-    """What `tweak_price` checks after the trade: D converges and the virtual price has grown."""
+    """What `tweak_price` checks after the trade: D converges, the virtual price is a number and has grown."""
     x_out = _scaled(state, balance_out, 1 - coin_in, fault)
     x0, x1 = (x_in, x_out) if coin_in == 0 else (x_out, x_in)
     if get_limb(fault, 0) == _ZERO and surely_settles_nb(state, 2.0, x0, x1, small_nb(1), k0):
@@ -288,7 +288,7 @@ def _settle(state, coin_in, x_in, balance_out, k0, fault):
     if not accepted:
         return np.int64(INSUFFICIENT_LIQUIDITY)
     mode, old = state[PARAMETERS, 2], field_nb(state, VIRTUAL)
-    if mode & np.uint64(MAY_LOSE) or old == to_u256(_ZERO):
+    if old == to_u256(_ZERO):
         return np.int64(OK)
     scale, supply = field_nb(state, PRICE_SCALE), field_nb(state, SUPPLY)
     scaled_d = mul_nb(d, wad_nb(), fault)
@@ -299,7 +299,8 @@ def _settle(state, coin_in, x_in, balance_out, k0, fault):
         ideal = div_nb(scaled_d, scale << _ONE, fault)
         xcp = square_root_nb(mul_nb(d >> _ONE, ideal, fault))
         price = div_nb(mul_nb(wad_nb(), xcp, fault), supply, fault)
-    return np.int64(OK) if price > old else np.int64(INSUFFICIENT_INPUT)
+    may_lose = mode & np.uint64(MAY_LOSE) != _ZERO
+    return np.int64(OK) if may_lose or price > old else np.int64(INSUFFICIENT_INPUT)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)

@@ -313,21 +313,24 @@ def _scaled(state, balance, coin, fault):
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def _settle(state, balances, k0, fault):
-    """What `tweak_price` checks after the trade: D converges and the virtual price has grown."""
+    """What `tweak_price` checks after the trade: D converges, the virtual price is a number and has grown."""
     if surely_settles_nb(state, 3.0, balances[0], balances[1], balances[2], k0):
         return np.int64(OK)
     d, accepted = newton_d_nb(state[PARAMETERS, 0], state[PARAMETERS, 1], balances, k0, fault)
     if not accepted:
         return np.int64(INSUFFICIENT_LIQUIDITY)
     old = field_nb(state, VIRTUAL)
-    if state[PARAMETERS, 2] & np.uint64(MAY_LOSE) or old == to_u256(_ZERO):
+    if old == to_u256(_ZERO):
         return np.int64(OK)
     scaled_d, three = mul_nb(d, wad_nb(), fault), small_nb(3)
     ideal1 = div_nb(scaled_d, mul_nb(three, field_nb(state, PRICE_SCALE), fault), fault)
     ideal2 = div_nb(scaled_d, mul_nb(three, field_nb(state, PRICE_SCALE + 1), fault), fault)
     xcp = geometric_mean_nb(div_3_nb(d), ideal1, ideal2, fault)
     price = div_nb(mul_nb(wad_nb(), xcp, fault), field_nb(state, SUPPLY), fault)
-    return np.int64(OK) if price > old else np.int64(INSUFFICIENT_INPUT)
+    # tricrypto-NG compares twice the price, less 1e18, with its profit.
+    sub_nb(price << _ONE, wad_nb(), fault)
+    may_lose = state[PARAMETERS, 2] & np.uint64(MAY_LOSE) != _ZERO
+    return np.int64(OK) if may_lose or price > old else np.int64(INSUFFICIENT_INPUT)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)

@@ -1,9 +1,9 @@
 """Whether a CryptoSwap pool surely accepts a trade, told by floating point where it is not close.
 
 After a trade `tweak_price` finds D by Newton's method and asks three things: that the method converges, that
-no balance is far from D, and that the virtual price has grown. None of it changes what is paid, so where the
-answer does not hang on the last digits it need not be computed in integers: `surely_settles_nb` follows the
-contract's iteration, from the contract's start, in floats.
+no balance is far from D, and that the virtual price is a number and, where it may not fall, has grown. None
+of it changes what is paid, so where the answer does not hang on the last digits it need not be computed in
+integers: `surely_settles_nb` follows the contract's iteration, from the contract's start, in floats.
 
 With K0, g = |gamma + 1 - K0|, m1 = (g / gamma)**2 / A and s = sum(x) / D as fractions, one step is
 
@@ -82,10 +82,11 @@ def est_invariant_nb(a, gamma, coins, x0, x1, x2, start):
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
 def _surely_grows(state, coins, d):
-    """Whether the virtual price that belongs to D is above the stored one."""
+    """Whether the virtual price that belongs to D is a number, and above the stored one if it must be."""
     mode, old = state[PARAMETERS, 2], to_float(field_nb(state, VIRTUAL))
-    if mode & np.uint64(MAY_LOSE) or old == 0.0:
+    if old == 0.0:
         return True
+    least = 0.0 if mode & np.uint64(MAY_LOSE) else old
     scale, supply = to_float(field_nb(state, PRICE_SCALE)), to_float(field_nb(state, SUPPLY))
     if coins == 3.0:
         ideal = d * _WAD / (3.0 * scale)
@@ -95,6 +96,7 @@ def _surely_grows(state, coins, d):
         whole = product > _WHOLE * _WAD and product * third > _WHOLE * _WAD * _WAD
         fits = product < _PRODUCT and product / _WAD * third < _PRODUCT
         whole = whole and third > _WHOLE
+        least = max(least, _WAD / 2.0)
     elif mode & np.uint64(VERSION_21):
         ideal = math.sqrt(_WAD * scale)
         xcp = d * _WAD / 2.0 / ideal
@@ -105,7 +107,7 @@ def _surely_grows(state, coins, d):
         whole, fits = True, d * ideal < _PRODUCT
     price = _WAD * xcp / supply
     whole = whole and ideal > _WHOLE and xcp > _WHOLE and price > _WHOLE
-    return whole and fits and _WAD * xcp < _PRODUCT and price > old * (1.0 + _APART)
+    return whole and fits and _WAD * xcp < _PRODUCT and price > least * (1.0 + _APART)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)

@@ -304,9 +304,12 @@ class Pool:
 
     def _no_loss(self, xp: list[int], k0: int) -> None:
         d = newton_d(self.a, self.gamma, xp, k0, self.version)
-        if self.virtual_price == 0 or self.may_lose:
+        if self.virtual_price == 0:
             return
-        require(self.price_of(d) > self.virtual_price)
+        price = self.price_of(d)
+        if self.version == TRI:
+            uint(2 * price - WAD)
+        require(self.may_lose or price > self.virtual_price)
 
     def price_of(self, d: int) -> int:
         """The virtual price that belongs to D."""

@@ -39,7 +39,18 @@ def random_pool(rng: random.Random, versions: tuple[int, ...] = VERSIONS) -> Poo
             pool.d = twin.newton_d(a, gamma, pool.scaled(balances), 0, version)
     except (Revert, ZeroDivisionError):
         pool.d = worth
+    if rng.random() < 0.7:
+        fit_supply(rng, pool)
     return pool
+
+
+def fit_supply(rng: random.Random, pool: Pool, least: float = 17.5, most: float = 19.5) -> None:
+    """As many liquidity tokens as make the virtual price 10**`least` to 10**`most`, where there is one."""
+    pool.total_supply = 1
+    try:
+        pool.total_supply = max(pool.price_of(pool.d) // int(10 ** rng.uniform(least, most)), 1)
+    except (Revert, ZeroDivisionError):
+        pool.total_supply = rng.randint(1, 10**30)
 
 
 def random_trade(rng: random.Random, versions: tuple[int, ...] = VERSIONS) -> Trade:
@@ -55,7 +66,7 @@ def barely_paying_trade(rng: random.Random, versions: tuple[int, ...] = VERSIONS
     """On a pool whose stored virtual price is that of its D, or near what it will be after the trade."""
     while True:
         pool, i, j, _ = random_trade(rng, versions)
-        pool.total_supply = rng.randint(10**12, 10**30)
+        fit_supply(rng, pool)
         amount = max(int(pool.balances[i] * 10 ** rng.uniform(-14, -0.5)), 1)
         try:
             after = pool.scaled([x + amount * (k == i) for k, x in enumerate(pool.balances)])

@@ -3,8 +3,7 @@
 The pool of crvUSD, WETH and CRV, the contract of its mathematics and WETH stand as they were; tokens of ours
 stand at the addresses of the other coins. Each case writes a whole state into the pool's storage, asks
 `exchange`, and undoes it. What comes after the trade was judged is kept from failing: the oracles are up to
-date, no profit is enough to move the price scale, and the virtual price is that of a pool that has not lost
-half, for the contract doubles it and takes 1e18 away.
+date, and no profit is enough to move the price scale.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _PRICE_SCALE, _PRICE_ORACLE, _LAST_PRICES, _LAST_TIME = 3, 4, 5, 6
 _INITIAL, _INITIAL_TIME, _FUTURE, _FUTURE_TIME = 7, 8, 9, 10
 _BALANCES, _D, _PROFIT, _VIRTUAL, _FEES, _SUPPLY = 11, 14, 15, 17, 20, 25
 _NEVER_ENOUGH = 10**30
-_LEAST_PRICE, _ROOM = 7 * 10**17, 8
+_ROOM = 8
 _RAMP = 100  # seconds before and after the block
 
 
@@ -147,19 +146,19 @@ def fitted(rng: random.Random, trade):
     pool.balances = [balance * unit for balance, unit in zip(pool.balances, pool.precisions, strict=True)]
     pool.precisions, pool.may_lose = [1, 1, 1], pool.may_lose or pool.ramping
     try:
-        price = pool.price_of(pool.d)
-        supply = pool.total_supply * price // int(10 ** rng.uniform(17.9, 18.6))
-        pool.total_supply = max(supply, 1)
+        before = pool.price_of(pool.d)
+        _trades.fit_supply(rng, pool)
         fitting = pool.price_of(pool.d)
         held = _reference.newton_d(pool.a, pool.gamma, pool.scaled(pool.balances), 0, pool.version)
-        least = min(fitting, pool.price_of(held))
-        pool.price_of(_ROOM * max(pool.d, held))  # whatever the trade adds, this is a number
+        pool.price_of(
+            _ROOM * max(pool.d, held)
+        )  # the oracle's spot price, which is not computed, overflows later
     except (Revert, ZeroDivisionError):
         return None
-    if price == 0 or least < _LEAST_PRICE:
+    if before == 0 or fitting == 0:
         return None
     if pool.virtual_price > 1:
-        pool.virtual_price = pool.virtual_price * fitting // price
+        pool.virtual_price = pool.virtual_price * fitting // before
     return pool, i, j, amount
 
 
