@@ -97,6 +97,6 @@ FAMILIES = [
     )
     for coins, title, kind, versions, target in (
         (2, "Curve CryptoSwap, two coins (NG v2.0.0 and v2.1)", KIND_TWOCRYPTO, _TWO, 1_000_000),
-        (3, "Curve CryptoSwap, three coins (NG)", KIND_TRICRYPTO, _THREE, 400_000),
+        (3, "Curve CryptoSwap, three coins (NG)", KIND_TRICRYPTO, _THREE, 1_000_000),
     )
 ]

@@ -175,7 +175,7 @@ FAMILIES = [
         "Curve tricrypto-NG, mainnet's",
         f"of the stored block {BLOCK}, with its contract of mathematics",
         "families.cryptoswap3",
-        30_000,
+        100_000,
         _open,
         1_000,
         ("paid", "refused"),
