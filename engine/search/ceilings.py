@@ -23,8 +23,12 @@ _LOG_BASE = math.log(1.0001)
 # Bends are kept for prices up to this factor away, and for all prices.
 NEAR = 1.05
 _SLACK = 1e-9
-BEND_COLUMNS = 4
-_NEAR, _FAR, _RATE = range(3)
+# Allowed besides where cycles are passed over before all of their hops are known.
+_ROOM = 1e-6
+_SURELY_NEAR = NEAR * (1.0 - 1e-9)
+NEAR_COLUMN, FAR_COLUMN = range(2)
+# Near the least normal float32.
+_LEAST_BEND = 1e-36
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
@@ -82,10 +86,16 @@ def _other_bends_nb(pools, row, d, rate):
     return 0.0, 0.0
 
 
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def _no_more_nb(bend):
+    """As a float32 that is no larger."""
+    return np.float32(bend * (1.0 - 1e-6)) if bend > _LEAST_BEND else np.float32(0.0)
+
+
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
-def update_bends_nb(pools, pair_of, place, slot_rate, rows, bends):
-    """Set `bends` f64[2P, 4] of the directed edges of these pool rows: c near, c far, rate, and nothing, so
-    that an edge is read at once."""
+def update_bends_nb(pools, pair_of, place, slot_rate, rows, bends, rates):
+    """Set `bends` f32[2P, 2], c near and c far, and `rates` f64[2P] of the directed edges of these pool rows:
+    in little memory, which a walk reads here and there."""
     kind, reserves, fee_pips = pools.kind, pools.reserves, pools.fee_pips
     for row in rows:
         if pair_of[row] < 0:
@@ -93,17 +103,39 @@ def update_bends_nb(pools, pair_of, place, slot_rate, rows, bends):
         for d in range(2):
             edge = 2 * row + d
             rate = slot_rate[place[edge]]
-            bends[edge, _RATE] = rate
+            rates[edge] = rate
             if kind[row] == KIND_V2:
                 reserve = np.float64(reserves[row, d, 0]) + np.float64(reserves[row, d, 1]) * _LIMB
                 kept = 1.0 - np.float64(fee_pips[row, d]) * 1e-6
-                bends[edge, _NEAR] = bends[edge, _FAR] = kept / reserve if reserve > 0.0 else 0.0
+                near = far = kept / reserve if reserve > 0.0 else 0.0
             else:
-                bends[edge, _NEAR], bends[edge, _FAR] = _other_bends_nb(pools, row, d, rate)
+                near, far = _other_bends_nb(pools, row, d, rate)
+            bends[edge, NEAR_COLUMN] = _no_more_nb(near)
+            bends[edge, FAR_COLUMN] = _no_more_nb(far)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def ceiling_nb(k, near, far):
+    """est profit, base units, that no execution of a cycle exceeds whose rates have the product `k`, with the
+    sums of its bends: infinity where nothing bends."""
+    excess = math.sqrt(max(k, 1.0)) - 1.0
+    # An excess this small is lost in the rates' own rounding.
+    excess = excess * (1.0 + _SLACK) + 1e-15
+    bend = near if k < NEAR else far
+    return excess * excess / bend * (1.0 + _SLACK) + 1.0 if bend > 0.0 else np.inf
+
+
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+def below_nb(k, near, far, least):
+    """True when a product of rates of at most `k`, with at least these bends, has a ceiling below `least`.
+    Neither root nor division: sqrt k - 1 <= (k - 1) / 2."""
+    excess = max(k - 1.0, 0.0) * (0.5 + _ROOM) + 1e-15
+    bend = near if k < _SURELY_NEAR else far
+    return excess * excess * (1.0 + _ROOM) < (least - 1.0) * bend
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
-def est_ceilings_nb(cycles, bends, ceilings):
+def est_ceilings_nb(cycles, bends, rates, ceilings):
     """est profit, base units, that no execution of each cycle exceeds."""
     for n in range(len(cycles)):
         k, near, far = 1.0, 0.0, 0.0
@@ -111,11 +143,7 @@ def est_ceilings_nb(cycles, bends, ceilings):
             edge = cycles[n, d]
             if edge < 0:
                 break
-            near += bends[edge, _NEAR] * k
-            far += bends[edge, _FAR] * k
-            k *= bends[edge, _RATE]
-        excess = math.sqrt(max(k, 1.0)) - 1.0
-        # An excess this small is lost in the rates' own rounding.
-        excess = excess * (1.0 + _SLACK) + 1e-15
-        bend = near if k < NEAR else far
-        ceilings[n] = excess * excess / bend * (1.0 + _SLACK) + 1.0 if bend > 0.0 else np.inf
+            near += bends[edge, NEAR_COLUMN] * k
+            far += bends[edge, FAR_COLUMN] * k
+            k *= rates[edge]
+        ceilings[n] = ceiling_nb(k, near, far)

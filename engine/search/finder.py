@@ -12,9 +12,10 @@ from engine.amm.layout import int_to_limbs
 from engine.domain.errors import MarketError
 from engine.domain.market import BlockRef
 from engine.market.market import Market
+from engine.search.aim import Aim
 from engine.search.costs import GasCosts
 from engine.search.pairs import PairIndex, base_rows
-from engine.search.ranking import PROTOCOL_CODE, Ranking
+from engine.search.ranking import PROTOCOL_CODE, Ranked, Ranking
 from engine.search.screen import NO_BUDGET, Candidates, Screen
 from engine.search.selection import Selection
 from engine.search.solve import Solved, Solver
@@ -27,6 +28,10 @@ MAX_CANDIDATES = 1 << 20
 _UINT128 = (1 << 128) - 1
 # Pairs a walk looks at in a second, at least.
 _PAIRS_PER_SECOND = 5e7
+# Cycles that one search solves without asking for memory.
+_ROOM = 1 << 13
+# How many promising cycles are looked at when the first few are wanted, at least: all in all and for each.
+_PROMISING, _PROMISING_EACH, _MORE_PROMISING = 256, 4, 4096
 
 
 class Finder:
@@ -58,14 +63,15 @@ class Finder:
         self.base_tokens = tuple(dict.fromkeys(base_tokens))
         self.max_hops = max_hops
         self.min_profit = max(1, min_profit)
-        bases = base_rows(market.token_row, self.base_tokens)
+        bases = self._bases = base_rows(market.token_row, self.base_tokens)
         self._index = PairIndex(market.arrays, len(market.pools), len(market.tokens), bases)
         self._screen = Screen(self._index, bases, max_hops, max_candidates)
         make_trades_ready()
         self._protocol = np.zeros(0, np.uint8)
         self._max_input = dict(max_input or {})
         self._windows = Windows()
-        self._amounts = np.empty((0, 4, 2, 2), np.uint64)
+        # Written to, which is when the system gives it.
+        self._amounts = np.full((_ROOM, 4, 2, 2), 1, np.uint64)
         self._caps = np.zeros((0, 2), np.uint64)
         self._note_pools()
         # Nothing to solve yet, but from here on the kernels are loaded.
@@ -89,15 +95,24 @@ class Finder:
     ) -> Candidates:
         """Cycles through any of `changed_rows` (all when None) that may pay at the market's present state; a
         view that the next call overwrites."""
+        self._take(changed_rows)
+        return self._screened(changed_rows, deadline)
+
+    def _take(self, changed_rows: NDArray[np.int32] | None) -> None:
+        """See the present state of these pools, and new ones."""
         self.take_new_pools()
         if changed_rows is None:
             self._index.update_all(self.market.arrays)
         else:
             self._index.update(self.market.arrays, changed_rows)
+
+    def _screened(
+        self, changed_rows: NDArray[np.int32] | None, deadline: float | None, aims: Sequence[Aim] = ()
+    ) -> Candidates:
         budget = NO_BUDGET
         if deadline is not None:
             budget = max(int((deadline - time.monotonic()) * _PAIRS_PER_SECOND), 0)
-        return self._screen.candidates(changed_rows, self.market.arrays.group, budget)
+        return self._screen.candidates(changed_rows, self.market.arrays.group, budget, aims)
 
     def solve(self, changed_rows: NDArray[np.int32] | None = None, deadline: float | None = None) -> Solved:
         """The best exact execution of every candidate, as arrays; views that the next search overwrites."""
@@ -127,20 +142,61 @@ class Finder:
         where it is worth most. At most `limit` are returned; after `deadline` (`time.monotonic()` seconds)
         only what was found until then.
         """
-        candidates = self.candidates(changed_rows, deadline)
+        self._take(changed_rows)
         ranking = Ranking(self.market, self._protocol, costs or GasCosts())
+        if limit is None:
+            return self._found(block, ranking, *self._choose(ranking, changed_rows, None, deadline, ()))
+        return self._found(block, ranking, *self._first(ranking, changed_rows, limit, deadline))
+
+    def _first(
+        self, ranking: Ranking, changed_rows: NDArray[np.int32] | None, limit: int, deadline: float | None
+    ) -> tuple[list[Ranked], Candidates, bool]:
+        """The `limit` best: first among a few promising cycles, then among more where those passed over might
+        still be better, at last among all."""
+        bends = self._index.bends(self.market.arrays)
+        known: list[Ranked] = []
+        for count in (max(_PROMISING, _PROMISING_EACH * limit), _MORE_PROMISING, 0):
+            last = known[limit - 1] if 0 < limit <= len(known) else None
+            aims = ranking.aims(bends, self._bases, count, last) if count else []
+            ranked, candidates, complete = self._choose(ranking, changed_rows, limit, deadline, aims)
+            if not complete and known:
+                # Exact and ranked, and the best of the promising.
+                return known, candidates, False
+            known = ranked
+            last = known[limit - 1] if 0 < limit <= len(known) else None
+            if not complete or ranking.none_missed(aims, self._bases, last):
+                break
+        return known, candidates, complete
+
+    def _choose(
+        self,
+        ranking: Ranking,
+        changed_rows: NDArray[np.int32] | None,
+        limit: int | None,
+        deadline: float | None,
+        aims: Sequence[Aim],
+    ) -> tuple[list[Ranked], Candidates, bool]:
+        """The best of the candidates, among the promising alone where there are `aims`; whether all was done
+        by the deadline."""
+        candidates = self._screened(changed_rows, deadline, aims)
         solver = Solver(self.market.arrays, self._caps, self._windows, deadline)
         solved = self._unsolved(candidates.cycles)
-        selection = Selection(ranking, candidates, solver, solved, self.min_profit)
         if not len(solved.cycles):
-            return Found(partial=not candidates.complete)
+            return [], candidates, candidates.complete
+        selection = Selection(ranking, candidates, solver, solved, self.min_profit)
         if limit is None:
             ranked = selection.all()
         else:
             ranked = selection.first(limit, self.est_ceilings(candidates))
+        return ranked, candidates, candidates.complete and solved.complete
+
+    @staticmethod
+    def _found(
+        block: BlockRef, ranking: Ranking, ranked: list[Ranked], candidates: Candidates, complete: bool
+    ) -> Found:
         return Found(
             (ranking.opportunity(block, one) for one in ranked),
-            partial=not (candidates.complete and solved.complete),
+            partial=not complete,
             screened=candidates.rings,
         )
 

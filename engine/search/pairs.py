@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from engine.amm.layout import PoolArrays
-from engine.search.ceilings import BEND_COLUMNS, est_ceilings_nb, update_bends_nb
+from engine.search.ceilings import est_ceilings_nb, update_bends_nb
 from engine.search.rates import quick_arrays, quick_rate_nb, rate_nb
 
 
@@ -127,7 +127,8 @@ class PairIndex:
         """`bases` are token rows i32[B], in the order of preference of equal cycles."""
         self._bases = bases
         self._to_base: NDArray[np.int32] = np.full((len(bases), max(token_count, 1)), -1, np.int32)
-        self._bends, self._bends_stale = np.zeros((0, BEND_COLUMNS)), True
+        self._bends: NDArray[np.float32] = np.zeros((0, 2), np.float32)
+        self._rates, self._bends_stale = np.zeros(0), True
         self.pair_count = 0
         self.pool_count = pool_count
         self._build(pools, token_count)
@@ -150,20 +151,25 @@ class PairIndex:
 
     def est_ceilings(self, pools: PoolArrays, cycles: NDArray[np.int32]) -> NDArray[np.float64]:
         """est profit, base units, that no execution of each cycle exceeds."""
+        ceilings = np.empty(len(cycles))
+        est_ceilings_nb(cycles, self.bends(pools), self._rates, ceilings)
+        return ceilings
+
+    def bends(self, pools: PoolArrays) -> NDArray[np.float32]:
+        """How much each directed edge bends, f32[2P, 2]: see `engine.search.ceilings`."""
         if self._bends_stale:
             self._update_bends(pools, np.arange(self.pool_count, dtype=np.int32))
             self._bends_stale = False
-        ceilings = np.empty(len(cycles))
-        est_ceilings_nb(cycles, self._bends, ceilings)
-        return ceilings
+        return self._bends
 
     def _update_bends(self, pools: PoolArrays, rows: NDArray[np.int32]) -> None:
         if len(self._bends) < len(self._place):
-            larger = np.zeros((len(self._place), BEND_COLUMNS))
+            larger = np.zeros((len(self._place), 2), np.float32)
             larger[: len(self._bends)] = self._bends
             self._bends = larger
+            self._grow("_rates", len(self._bends), 0.0)
         tables = self.tables
-        update_bends_nb(pools, tables.pair_of, tables.place, tables.slot_rate, rows, self._bends)
+        update_bends_nb(pools, tables.pair_of, tables.place, tables.slot_rate, rows, self._bends, self._rates)
 
     def count_cycles(self, max_hops: int) -> int:
         """Directed simple cycles of 2..max_hops hops, once for each base token on them; a pool of several
@@ -253,7 +259,7 @@ class PairIndex:
     def _view(self) -> PairTables:
         return PairTables(**{name: getattr(self, f"_{name}") for name in PairTables._fields})
 
-    def _grow(self, name: str, length: int, filler: int) -> None:
+    def _grow(self, name: str, length: int, filler: float) -> None:
         array = getattr(self, name)
         if len(array) < length:
             larger = np.full(max(length, 2 * len(array)), filler, array.dtype)

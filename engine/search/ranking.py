@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,10 @@ from engine.amm.layout import limbs_to_ints
 from engine.domain.market import BlockRef, Protocol
 from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
+from engine.search.aim import Aim, new_aim
 from engine.search.codes import FOUND
 from engine.search.costs import GasCosts
-from engine.search.order import Prices, est_gains_nb, est_keys_nb, most_promising_nb
+from engine.search.order import SLACK, Prices, est_gains_nb, est_keys_nb, most_promising_nb
 from engine.search.solve import Solved
 
 _PROTOCOLS = list(Protocol)
@@ -51,6 +52,47 @@ class Ranking:
         least_wei = base_wei + 2.0 * float(hop_wei.min())
         tokens = market.arrays.token0, market.arrays.token1
         self._prices = Prices(*tokens, protocol, hop_wei, worth, base_wei, least_wei, float(worth.max()))
+
+    def aims(
+        self,
+        bends: NDArray[np.float32],
+        bases: NDArray[np.int32],
+        count: int,
+        last: Ranked | None = None,
+    ) -> list[Aim]:
+        """For each base token row to find the `count` most promising cycles from it, of those that may rank
+        before `last`."""
+        prices, aims = self._prices, []
+        for worth in prices.worth[bases].tolist():
+            costs = prices.hop_wei / worth if worth > 0.0 else np.zeros(len(prices.hop_wei))
+            least = -np.inf if last is None else self._least(worth, last)
+            aims.append(new_aim(bends, self._protocol, costs, count, least))
+        return aims
+
+    def _least(self, worth: float, last: Ranked) -> float:
+        """The worth in a base token that a cycle as good as `last` has at least: its price is `worth`."""
+        priced, value = last.key
+        if priced != (worth > 0.0):
+            return np.inf if priced else -np.inf
+        least = value + (self._prices.base_wei if priced else 0.0)
+        least -= (abs(value) + self._prices.base_wei) * 16.0 * SLACK + 8.0
+        return least / worth if priced else least
+
+    def none_missed(self, aims: Sequence[Aim], bases: NDArray[np.int32], last: Ranked | None) -> bool:
+        """Whether nothing that a walk with `aims` passed over can rank before `last`, or at all when None: so
+        without aims."""
+        for aim, worth in zip(aims, self._prices.worth[bases].tolist(), strict=False):
+            most = aim.passed_over
+            if most == -np.inf:
+                continue
+            if last is None:
+                return False
+            base_wei = self._prices.base_wei if worth > 0.0 else 0.0
+            value = most * worth if worth > 0.0 else most
+            value += (abs(value) + base_wei) * 4.0 * SLACK + 2.0 - base_wei
+            if not last.key > (worth > 0.0, value):
+                return False
+        return True
 
     def est_gains(self, solved: Solved, picks: NDArray[np.int64]) -> NDArray[np.float64]:
         """est profit before costs of the picks, base units; minus infinity where none was found."""

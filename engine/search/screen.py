@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.search.aim import NO_AIM, Aim
 from engine.search.pairs import PairIndex
 from engine.search.rates import RATE_FLOOR
 from engine.search.walk import mark_nb, relax_nb, starts_nb, unmark_nb, walk_nb
@@ -47,20 +49,25 @@ class Screen:
         self._met_rate = np.zeros(0)
 
     def candidates(
-        self, rows: NDArray[np.int32] | None, group: NDArray[np.int32], budget: int = NO_BUDGET
+        self,
+        rows: NDArray[np.int32] | None,
+        group: NDArray[np.int32],
+        budget: int = NO_BUDGET,
+        aims: Sequence[Aim] = (),
     ) -> Candidates:
         """Cycles through any of the pool `rows` (all when None) whose product of rates exceeds the floor.
-        `group` i32[P]: no cycle uses two rows of a group; `budget` bounds the pairs looked at."""
+        `group` i32[P]: no cycle uses two rows of a group; `budget` bounds the pairs looked at. With `aims`,
+        one for each base, only those that are among the most promising of theirs, or pass another base."""
         self._fit()
         tables = self._index.tables
         if rows is not None:
             mark_nb(tables, rows, self._met, self._met_rate)
         try:
-            found, complete = self._walk(rows is None, group, RATE_FLOOR, budget)
+            found, complete = self._walk(rows is None, group, RATE_FLOOR, budget, aims)
             for floor in _HIGHER_FLOORS:
                 if found < self._max_candidates:
                     break
-                found, _ = self._walk(rows is None, group, floor, budget)
+                found, _ = self._walk(rows is None, group, floor, budget, aims)
                 complete = False
         finally:
             if rows is not None:
@@ -74,7 +81,9 @@ class Screen:
         count = starts_nb(tables, cycles, rotated, ring)
         return Candidates(rotated[:count], ring[:count], found, complete)
 
-    def _walk(self, every: bool, group: NDArray[np.int32], floor: float, budget: int) -> tuple[int, bool]:
+    def _walk(
+        self, every: bool, group: NDArray[np.int32], floor: float, budget: int, aims: Sequence[Aim]
+    ) -> tuple[int, bool]:
         index, found, looked_total = self._index, 0, 0
         for rank, base in enumerate(self._bases.tolist()):
             relax_nb(
@@ -94,6 +103,7 @@ class Screen:
                 rank,
                 self._max_hops,
                 floor,
+                tuple(aims[rank] if aims else NO_AIM),
                 every,
                 self._met,
                 self._met_rate,

@@ -18,7 +18,8 @@ class Found(list[Opportunity]):
     """Ranked opportunities, best net profit in native wei first.
 
     `partial` says that the deadline or a bound on memory came before the end: what is here is exact and
-    ranked, but better ones may be missing. `screened` counts the cycles that passed the float screen.
+    ranked, but better ones may be missing. `screened` counts the cycles that passed the float screen, without
+    most of those that could not be among the first when only those were wanted.
     `facts` are what the finder has to say besides. `sequence` are opportunities to be carried out in this
     order in one transaction, each exact on the state those before it leave, where the finder plans so.
     `settlement` is what is worth carrying out together although it starts from several base tokens.

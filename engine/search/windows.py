@@ -88,6 +88,8 @@ class Windows:
         if places <= 0:
             return
         more = new_tick_tables(0, places)
+        # Memory is given when it is first written to: not in the middle of a search.
+        more.stops[:] = 0
         if self._counts[1] == 0:
             self._tables = more._replace(place=tables.place)
             return
