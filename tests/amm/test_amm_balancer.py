@@ -196,7 +196,8 @@ def sizes(top: int) -> st.SearchStrategy[int]:
     )
 
 
-fees = st.one_of(st.sampled_from([0, 10**12, 3 * 10**15, 10**17]), st.integers(0, ONE))
+# Below the whole amount: neither vault admits such a fee, and the kernels refuse it.
+fees = st.one_of(st.sampled_from([0, 10**12, 3 * 10**15, 10**17]), st.integers(0, ONE - 1))
 
 
 @st.composite
