@@ -50,7 +50,8 @@ class RegistryReader:
     _last_block: BlockRef | None = field(default=None, init=False)
 
     async def at(self, block: BlockRef) -> RegistryState:
-        """The registry's contents at `block`. Raises as `read_registry` does."""
+        """The registry's contents at `block`. Raises as `read_registry` does, but NodeError in place of
+        DeploymentError about what it lists once it was read: then it is rather the node that says wrong."""
         stopped, router, revision = await _read_status(self.node, self.registry, block.hash)
         last, before = self._last, self._last_block
         # On another branch the same revision may be another change.
@@ -58,7 +59,12 @@ class RegistryReader:
         if last is not None and follows and last.revision == revision:
             state = RegistryState(last.venues, router, stopped, last.barred, revision)
         else:
-            state = await read_registry(self.node, self.registry, block.hash)
+            try:
+                state = await read_registry(self.node, self.registry, block.hash)
+            except DeploymentError as error:
+                if last is None:
+                    raise
+                raise NodeError(str(error)) from error
         self._last, self._last_block = state, block
         return state
 

@@ -128,6 +128,19 @@ class HastyNode(RpcNode):
         return await super().request(method, params)
 
 
+class BoastingNode(RpcNode):
+    """While it `boasts`, it says that the registry lists more than any does."""
+
+    boasts = False
+
+    async def request(self, method: str, params: Sequence[Any]) -> Any:
+        answer = await super().request(method, params)
+        counts = (
+            method == "eth_call" and params[0].get("data") == "0x" + keccak(text="venueCount()")[:4].hex()
+        )
+        return "0x" + (24 << 30).to_bytes(32, "big").hex() if self.boasts and counts else answer
+
+
 @pytest.fixture
 def contracts(local_node: LocalNode) -> Contracts:
     return Contracts(local_node)
@@ -195,6 +208,23 @@ async def test_a_revision_answered_for_the_next_block_does_not_hide_its_change(c
         reader = RegistryReader(node, contracts.dex_registry)
         assert not (await reader.at(before)).venues[0].enabled
         assert (await reader.at(contracts.block)).venues[0].enabled
+
+
+async def test_a_list_too_long_to_be_true_ends_a_start_but_not_a_run(contracts: Contracts) -> None:
+    contracts.add_venue(venue(1))
+    async with BoastingNode(contracts.node.http) as node:
+        reader = RegistryReader(node, contracts.dex_registry)
+        node.boasts = True
+        with pytest.raises(DeploymentError, match="entries"):
+            await reader.at(contracts.block)
+        node.boasts = False
+        first = await reader.at(contracts.block)
+        contracts.add_venue(venue(2))
+        node.boasts = True
+        with pytest.raises(NodeError, match="entries"):
+            await reader.at(contracts.block)
+        node.boasts = False
+        assert len((await reader.at(contracts.block)).venues) == len(first.venues) + 1
 
 
 async def test_a_missing_registry_is_a_deployment_error(contracts: Contracts) -> None:
