@@ -156,11 +156,14 @@ class LivingWorld:
         assert receipt["status"] == "0x1", data[:10]
         return receipt
 
-    def announce_and_send(self, sender: str, to: str, data: str) -> dict[str, Any]:
+    def announce_and_send(
+        self, sender: str, to: str, data: str, between: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
         """What has to wait its delay of a second: announced in one block, done in the next."""
         call = encode(["address", "bytes", "uint48"], [to, bytes.fromhex(data[2:]), 0])
         announcement = keccak(text="schedule(address,bytes,uint48)")[:4] + call
         self.send(sender, self.contract("AccessManager"), "0x" + announcement.hex())
+        between()
         return self.send(sender, to, data)
 
     def contract(self, name: str) -> str:

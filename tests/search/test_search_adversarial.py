@@ -60,9 +60,9 @@ def test_a_token_with_fifty_thousand_pools(crowd: Market, base: int) -> None:
     assert finder.find(np.array([row], np.int32), BLOCK, limit=1)[0] == found[0]
 
 
-@pytest.mark.parametrize("room", [MAX_CANDIDATES, 64])
-def test_a_search_among_millions_ends_and_says_what_it_left_out(room: int) -> None:
-    """Hundreds of pools side by side far out of balance: millions of cycles, little time, little memory."""
+@pytest.mark.parametrize(("room", "seconds"), [(MAX_CANDIDATES, 0.02), (64, 0.5)])
+def test_a_search_among_millions_ends_and_says_what_it_left_out(room: int, seconds: float) -> None:
+    """Hundreds of pools side by side far out of balance: millions of cycles, little time or little memory."""
     rng = random.Random(1)
     pools = [
         Pool(tokens, 3000, (10**21, int(10**21 * rng.uniform(0.5, 2.0))))
@@ -72,11 +72,10 @@ def test_a_search_among_millions_ends_and_says_what_it_left_out(room: int) -> No
     market = to_market(pools, 4)
     finder = Finder(market, [token_address(0)], 4, max_candidates=room)
     started = time.monotonic()
-    found = finder.find(None, BLOCK, limit=5, deadline=started + 0.5)
+    found = finder.find(None, BLOCK, limit=5, deadline=started + seconds)
     # What was begun is finished: a walk up to its bound on memory, a batch of cycles.
     assert time.monotonic() - started < 20.0
-    assert found.partial or len(found) == 5
-    assert found.partial or room == MAX_CANDIDATES
+    assert found.partial
     values = [opportunity.gross_profit for opportunity in found]
     assert values == sorted(values, reverse=True)
     for opportunity in found:
