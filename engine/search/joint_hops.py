@@ -6,6 +6,7 @@ from engine.domain.market import BlockRef
 from engine.domain.opportunity import Hop, Opportunity
 from engine.market.market import Market
 from engine.search.costs import GasCosts
+from engine.search.hops import hop_of
 from engine.search.joint_carry import Planned, PlannedCycle
 
 
@@ -19,23 +20,6 @@ def opportunity_of(market: Market, block: BlockRef, cycle: PlannedCycle, costs: 
 
 def hops_of(market: Market, planned: Planned) -> tuple[Hop, ...]:
     """The swaps of a planned cycle or conversion."""
-    hops = []
-    for place, edge in enumerate(planned.edges):
-        record = market.pools[edge >> 1]
-        token_in, token_out = market.token_in(edge), market.token_in(edge ^ 1)
-        hops.append(
-            Hop(
-                pool=record.key,
-                protocol=record.protocol,
-                venue=record.venue,
-                token_in=token_in,
-                token_out=token_out,
-                amount_in=planned.amounts[place],
-                amount_out=planned.amounts[place + 1],
-                fee_pips=record.fee_pips,
-                details=record.details,
-                coin_in=record.tokens.index(token_in),
-                coin_out=record.tokens.index(token_out),
-            )
-        )
-    return tuple(hops)
+    bought = planned.amounts[1:]
+    each = zip(planned.edges, planned.amounts, bought, strict=False)
+    return tuple(hop_of(market, *one) for one in each)

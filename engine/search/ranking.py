@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from engine.amm.layout import limbs_to_ints
 from engine.domain.market import BlockRef, Protocol
-from engine.domain.opportunity import Hop, Opportunity
+from engine.domain.opportunity import Opportunity
 from engine.market.market import Market
 from engine.search.aim import Aim, new_aim
 from engine.search.codes import FOUND
 from engine.search.costs import GasCosts
+from engine.search.hops import hop_of
 from engine.search.order import SLACK, Prices, est_gains_nb, est_keys_nb, most_promising_nb
 from engine.search.solve import Solved
 
@@ -168,26 +169,11 @@ class Ranking:
 
     def opportunity(self, block: BlockRef, ranked: Ranked) -> Opportunity:
         """As the rest of the engine knows it."""
-        hops = []
-        for k, edge in enumerate(ranked.edges):
-            record = self._market.pools[edge >> 1]
-            token_in, token_out = self._market.token_in(edge), self._market.token_in(edge ^ 1)
-            hops.append(
-                Hop(
-                    pool=record.key,
-                    protocol=record.protocol,
-                    venue=record.venue,
-                    token_in=token_in,
-                    token_out=token_out,
-                    amount_in=ranked.amounts[2 * k],
-                    amount_out=ranked.amounts[2 * k + 1],
-                    fee_pips=record.fee_pips,
-                    details=record.details,
-                    coin_in=record.tokens.index(token_in),
-                    coin_out=record.tokens.index(token_out),
-                )
-            )
-        return Opportunity(block, hops[0].token_in, tuple(hops), ranked.gas_units, ranked.cost)
+        edges, amounts = ranked.edges, ranked.amounts
+        hops = tuple(
+            hop_of(self._market, edge, amounts[2 * k], amounts[2 * k + 1]) for k, edge in enumerate(edges)
+        )
+        return Opportunity(block, hops[0].token_in, hops, ranked.gas_units, ranked.cost)
 
 
 def is_found(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
