@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import quote_bytecode
 from benchmarks.twins import twin
 from engine.amm import layout
-from engine.amm.families import balancer_stable, balancer_weighted, cryptoswap_words, stableswap
+from engine.amm.families import balancer_stable, balancer_weighted, stableswap
 from engine.amm.families.table import make_ready
 from engine.amm.layout import PoolArrays, allocate
 from engine.amm.stable_invariant import STABLE_NG, STABLE_SUSD, STABLE_THREE_POOL
@@ -81,23 +81,9 @@ def _crypto(name: str, work: str, kind: int, pool: Any) -> FamilyPool:
     reference = twin("amm", "cryptoswap_reference")
     pool.d = reference.newton_d(pool.a, pool.gamma, pool.scaled(pool.balances), 0, pool.version)
     pool.virtual_price = pool.price_of(pool.d)
-    state = cryptoswap_words.CryptoSwap(
-        pool.a,
-        pool.gamma,
-        (pool.mid_fee, pool.out_fee, pool.fee_gamma),
-        pool.d,
-        pool.total_supply,
-        pool.virtual_price,
-        tuple(pool.precisions),
-        tuple(pool.price_scale),
-        tuple(pool.balances),
-        pool.ramping,
-        pool.may_lose,
-        pool.version == reference.TWO_V21,
-    )
     sold = pool.balances[0]
     amounts = _amounts(sold // 10**5, sold // 50)
-    words = cryptoswap_words.pack(state)
+    words = twin("amm", "cryptoswap_trades").words_of(pool)
     return FamilyPool(name, work, _row(kind, words), lambda dx: pool.exchange(0, 1, dx), amounts)
 
 

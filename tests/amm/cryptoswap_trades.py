@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 
 import cryptoswap_reference as twin
+import numpy as np
 from amm_reference import Revert
 from cryptoswap_reference import TRI, TWO, TWO_V21, WAD, Pool
+
+from engine.amm.families.cryptoswap_words import CryptoSwap, pack
 
 VERSIONS = (TWO, TWO_V21, TRI)
 Trade = tuple[Pool, int, int, int]  # coin sold, coin bought, amount
@@ -42,6 +45,26 @@ def random_pool(rng: random.Random, versions: tuple[int, ...] = VERSIONS) -> Poo
     if rng.random() < 0.7:
         fit_supply(rng, pool)
     return pool
+
+
+def words_of(pool: Pool) -> np.ndarray:
+    """The pool as the market holds it, u64 words."""
+    return pack(
+        CryptoSwap(
+            pool.a,
+            pool.gamma,
+            (pool.mid_fee, pool.out_fee, pool.fee_gamma),
+            pool.d,
+            pool.total_supply,
+            pool.virtual_price,
+            tuple(pool.precisions),
+            tuple(pool.price_scale),
+            tuple(pool.balances),
+            pool.ramping,
+            pool.may_lose,
+            pool.version == TWO_V21,
+        )
+    )
 
 
 def fit_supply(rng: random.Random, pool: Pool, least: float = 17.5, most: float = 19.5) -> None:

@@ -19,7 +19,6 @@ import numpy as np
 from exact_campaign import Family, Mismatch, Round
 from exact_rows import quoted, word_rows
 
-from engine.amm.families.cryptoswap_words import CryptoSwap, pack
 from engine.amm.layout import KIND_TRICRYPTO, KIND_TWOCRYPTO, OK, OVERFLOW, limbs_to_ints
 
 TRADES_PER_KIND = 500
@@ -30,28 +29,11 @@ _TWO = (_reference.TWO, _reference.TWO_V21)
 _THREE = (_reference.TRI,)
 
 
-def _words(pool):
-    return pack(
-        CryptoSwap(
-            pool.a,
-            pool.gamma,
-            (pool.mid_fee, pool.out_fee, pool.fee_gamma),
-            pool.d,
-            pool.total_supply,
-            pool.virtual_price,
-            tuple(pool.precisions),
-            tuple(pool.price_scale),
-            tuple(pool.balances),
-            pool.ramping,
-            pool.may_lose,
-            pool.version == _reference.TWO_V21,
-        )
-    )
-
-
 def quoted_trades(kind: int, trades: list) -> tuple[list[int], list[int]]:
     """The engine's statuses and amounts."""
-    pools = word_rows(kind, [_words(trade[0]) for trade in trades], [trade[1:3] for trade in trades])
+    pools = word_rows(
+        kind, [_trades.words_of(trade[0]) for trade in trades], [trade[1:3] for trade in trades]
+    )
     sold = np.full(len(trades), True)
     statuses, results = quoted(pools, sold, sold, [trade[3] for trade in trades])
     return statuses.tolist(), limbs_to_ints(results)
