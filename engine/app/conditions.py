@@ -28,8 +28,8 @@ from engine.domain.market import BlockRef, Protocol, Token
 from engine.domain.opportunity import TradingState
 from engine.domain.ports import Node
 from engine.domain.token_safety import TokenVerdict
+from engine.line.stages import Conditions
 from engine.market.market import Market
-from engine.pipeline import Conditions
 from engine.risk.ladder import Ladder
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts, default_hop_gas

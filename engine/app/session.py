@@ -54,10 +54,11 @@ from engine.execution.bids import Bidder
 from engine.execution.planner import Planner
 from engine.execution.second_opinion import Endpoint, SecondOpinion, Simulate
 from engine.execution.simulator import Simulator
+from engine.line.stages import Line
 from engine.market.divergence import VenueTrust
 from engine.market.market import Market
 from engine.market.silent import SilentReads
-from engine.pipeline import Line, Pipeline
+from engine.pipeline import Pipeline
 from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
 from engine.risk.ladder import Ladder

@@ -10,8 +10,9 @@ import pytest
 from engine.domain.execution import Execution, Intent, SimulatedPlan
 from engine.domain.market import BlockRef, PoolRecord, Protocol, RawBlock, Token
 from engine.domain.opportunity import Approved, CheckResult, Opportunity, RefusalReason, Refused, TradingState
+from engine.line.stages import Conditions, Line
 from engine.market.market import Market
-from engine.pipeline import Conditions, Line, Pipeline
+from engine.pipeline import Pipeline
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
 from engine.search.finder import Finder

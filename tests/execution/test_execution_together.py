@@ -29,7 +29,8 @@ from engine.execution.submitter import Submitter
 from engine.execution.tracker import Tracker
 from engine.ledger.book import entries_of
 from engine.ledger.journal import FileJournal
-from engine.pipeline import Conditions, Line, Pipeline
+from engine.line.stages import Conditions, Line
+from engine.pipeline import Pipeline
 from engine.risk.chain import RiskChain
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
@@ -307,7 +308,6 @@ def test_approved_is_what_a_plan_is_made_of(bench: RouterBench) -> None:
     assert plan.pools == {*first.opportunity.pools, *second.opportunity.pools}
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize("together", [1, 4])
 async def test_what_pays_for_no_transaction_of_its_own_rides_in_anothers(
     running: Running, together: int
@@ -317,16 +317,20 @@ async def test_what_pays_for_no_transaction_of_its_own_rides_in_anothers(
     bench.refresh()
     head = bench.rpc.head()
     first, *rest = finder.find(None, head, GasCosts(), 32, None)
-    second = next(each for each in rest if not set(each.pools) & set(first.pools))
     costs = GasCosts(1, {bench.base: 1})
-    swaps, others = (costs.swap_gas(hop.protocol for hop in each.hops) for each in (second, first))
+    swaps = {each: costs.swap_gas(hop.protocol for hop in each.hops) for each in (first, *rest)}
+    pays = {each: Fraction(each.gross_profit, costs.base_gas + swaps[each]) for each in swaps}
+    second = next(e for e in rest if not set(e.pools) & set(first.pools) and pays[e] < pays[first])
     # So dear that the second earns what its swaps cost, and not what a transaction does.
-    least = Fraction(second.gross_profit, costs.base_gas + swaps)
-    most = min(Fraction(second.gross_profit, swaps), Fraction(first.gross_profit, costs.base_gas + others))
-    assert least < most
-    per_gas = (least + most) / 2
+    per_gas = (pays[second] + min(pays[first], Fraction(second.gross_profit, swaps[second]))) / 2
+    assert swaps[second] * per_gas < second.gross_profit < (costs.base_gas + swaps[second]) * per_gas
+    assert (costs.base_gas + swaps[first]) * per_gas < first.gross_profit
+    # Nothing else may go.
+    others = bench.market.pool_row.keys() - {*first.pools, *second.pools}
     gas_price = bench.rpc.mine().next_base_fee_wei() + 10**8
-    pipeline = running.pipeline(finder, together, [bench.base], per_gas / gas_price)
+    pipeline = running.pipeline(
+        finder, together, [bench.base], per_gas / gas_price, dict.fromkeys(others, "left out")
+    )
     before = held(running, [bench.base])
     executions = await running.two_blocks(pipeline)
     assert_exact(running, executions, before)

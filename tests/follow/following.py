@@ -22,9 +22,10 @@ from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.opportunity import TradingState
 from engine.domain.pool_state import BlockReading, PoolState
 from engine.execution.planner import Planner, PlanTerms
+from engine.line.stages import Conditions, Line
 from engine.market.market import Market
 from engine.market.silent import SilentReads
-from engine.pipeline import Conditions, Line, Pipeline
+from engine.pipeline import Pipeline
 from engine.risk.chain import RiskChain
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView

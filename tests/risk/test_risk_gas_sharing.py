@@ -11,7 +11,7 @@ from test_risk_checks import OPPORTUNITY, VIEW, WETH
 from engine.domain.market import Protocol
 from engine.domain.opportunity import Opportunity, RefusalReason, Refused
 from engine.execution.combination import Share, alone, sharing, side_by_side
-from engine.gas_sharing import assess_riders
+from engine.line.gas_sharing import assess_riders
 from engine.risk.chain import RiskChain
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView

@@ -26,7 +26,7 @@ from engine.domain.market import BlockRef, PoolRecord, RawBlock
 from engine.domain.opportunity import Refused
 from engine.domain.pool_state import BlockReading, Bootstrap
 from engine.execution.lenders import Lender
-from engine.pipeline import Conditions, Line
+from engine.line.stages import Conditions, Line
 from engine.risk.view import RiskView
 from engine.search.costs import GasCosts
 

@@ -25,9 +25,10 @@ from engine.domain.opportunity import CheckResult, RefusalReason, Refused, Tradi
 from engine.domain.pool_state import BlockReading, Bootstrap
 from engine.execution.lenders import Lender
 from engine.execution.planner import Planner
+from engine.line.stages import Conditions, Line
 from engine.market.market import Market
 from engine.market.silent import SilentReads
-from engine.pipeline import Conditions, Line, Pipeline
+from engine.pipeline import Pipeline
 from engine.risk.activity import ActivityLog
 from engine.risk.chain import RiskChain
 from engine.risk.view import RiskView
