@@ -112,7 +112,7 @@ def decode_creations(
     fee is refused: an honest factory cannot create it. `fakes` counts these on from earlier logs."""
     by_factory = {venue.factory: venue for venue in venues}
     fakes = fakes or Fakes()
-    found = Creations([], [])
+    found, sighted = Creations([], []), set[Sighting]()
     for log in logs:
         emitter = log.get("address")
         venue = by_factory.get(emitter.lower()) if isinstance(emitter, str) else None
@@ -134,7 +134,8 @@ def decode_creations(
                 found.refused.append((venue.factory, ignored))
         elif isinstance(made, PoolRecord):
             _admit(found, made)
-        elif made.address or made not in found.sightings:
+        elif made not in sighted:
+            sighted.add(made)
             found.sightings.append(made)
     return found
 

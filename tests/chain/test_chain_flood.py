@@ -15,11 +15,11 @@ from local_node import LocalNode
 
 from engine.app.market_feed import MarketFeed
 from engine.app.settings import build_settings
-from engine.chain.creations import MAX_FAKES
+from engine.chain.creations import BALANCER_POOL, CURVE_DEPLOYS, MAX_FAKES, Sighting, decode_creations
 from engine.chain.discovery import find_pools
 from engine.chain.rpc import RpcNode, connect
 from engine.chain.wire import header
-from engine.domain.market import BlockRef, Protocol, RawBlock, Venue
+from engine.domain.market import ZERO_HASH, BlockRef, Protocol, RawBlock, Venue
 
 IGNORED = f"fakes announced more than {MAX_FAKES} pools that it cannot have made: it is ignored"
 PER_BLOCK = 2_500
@@ -104,6 +104,28 @@ async def test_fakes_of_other_kinds_are_cut_off_too(flooded: LocalDex, protocol:
     assert found == {flooded.pair, *flooded.pools}
     assert refused[factory().factory] == IGNORED
     assert len(refused) <= MAX_FAKES + 2
+
+
+def test_pools_that_only_a_list_can_name_cost_no_more_beside_many_others() -> None:
+    """A node may say that there are as many logs as fit into an answer, of kinds that nothing proves."""
+    weighted, curve = (
+        Venue(protocol.value, protocol, address, address, ZERO_HASH)
+        for protocol, address in (
+            (Protocol.BALANCER_V2_WEIGHTED, "0x" + "b1" * 20),
+            (Protocol.CURVE_STABLESWAP, "0x" + "c1" * 20),
+        )
+    )
+    count = 20_000
+    logs = [
+        {"address": weighted.factory, "topics": [BALANCER_POOL, f"0x{n:064x}"], "data": "0x"}
+        for n in range(1, count + 1)
+    ]
+    logs += [{"address": curve.factory, "topics": [CURVE_DEPLOYS[0]], "data": "0x"}] * count
+    started = time.process_time()
+    found = decode_creations(logs, [weighted, curve])
+    assert time.process_time() - started < 10
+    assert len(found.sightings) == count + 1
+    assert found.sightings[-1] == Sighting(curve, "")
 
 
 @pytest.mark.campaign
