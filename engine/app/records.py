@@ -16,7 +16,7 @@ from engine.domain.events import (
     TokenJudged,
 )
 from engine.domain.execution import Execution
-from engine.ledger.audit import Audit, Booked, audit
+from engine.ledger.audit import Audit, audit
 from engine.ledger.book import entries_of
 from engine.ledger.journal import FileJournal, read_executions
 from engine.ledger.reconcile import Reconciled, reconcile
@@ -62,7 +62,7 @@ class Records:
         """Compare the ledger with the journal, changing neither. Raises SQLAlchemyError, JournalCorrupt."""
         # The ledger first: what is booked meanwhile is in the journal already.
         booked = self.repository.booked(self.chain_id)
-        return audit(self.executions(), {name: Booked(*values) for name, values in booked.items()})
+        return audit(self.executions(), booked)
 
     def restore(self, execution: Execution) -> None:
         """Book an execution that the ledger lacks; never waits."""

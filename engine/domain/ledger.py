@@ -16,3 +16,14 @@ class Entry:
     account: str
     token: str
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What the ledger holds under an execution's id."""
+
+    outcome: str
+    block_number: int
+    realised_profit: int
+    gas_paid_wei: int
+    entries: tuple[Entry, ...]

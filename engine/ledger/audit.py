@@ -6,19 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from engine.domain.execution import Execution
-from engine.domain.ledger import Entry
+from engine.domain.ledger import Booked
 from engine.ledger.book import entries_of
-
-
-@dataclass(frozen=True, slots=True)
-class Booked:
-    """What the ledger holds under an execution's id."""
-
-    outcome: str
-    block_number: int
-    realised_profit: int
-    gas_paid_wei: int
-    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)

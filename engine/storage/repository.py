@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.domain.describe import describe_opportunity, describe_results
 from engine.domain.execution import Execution, SimulatedPlan
-from engine.domain.ledger import Entry
+from engine.domain.ledger import Booked, Entry
 from engine.domain.market import Token
 from engine.domain.opportunity import Approved, CheckResult, Opportunity, Refused
 from engine.domain.token_safety import TokenVerdict
@@ -97,8 +97,9 @@ class Repository:
         """What earlier runs found of tokens."""
         return TokenVerdicts(self._engine, chain_id).all()
 
-    def booked(self, chain_id: int) -> dict[str, tuple[str, int, int, int, tuple[Entry, ...]]]:
-        """By id: outcome, block, realised profit, gas paid in wei, and the entries in their order."""
+    def booked(self, chain_id: int) -> dict[str, Booked]:
+        """What is recorded of a chain's executions, by id, the entries in their order."""
+        of_chain = ExecutionRow.chain_id == chain_id
         entries: dict[str, list[Entry]] = {}
         with Session(self._engine) as session:
             rows = session.execute(
@@ -108,13 +109,15 @@ class Repository:
                     ExecutionRow.block_number,
                     ExecutionRow.realised_profit,
                     ExecutionRow.gas_paid_wei,
-                ).where(ExecutionRow.chain_id == chain_id)
+                ).where(of_chain)
             ).all()
-            for row in session.scalars(select(EntryRow).order_by(EntryRow.execution_id, EntryRow.position)):
+            ids = select(ExecutionRow.id).where(of_chain)
+            ordered = select(EntryRow).where(EntryRow.execution_id.in_(ids)).order_by(EntryRow.position)
+            for row in session.scalars(ordered):
                 entry = Entry(row.execution_id, row.account, row.token, row.amount)
                 entries.setdefault(entry.execution_id, []).append(entry)
         return {
-            row.id: (
+            row.id: Booked(
                 row.outcome,
                 row.block_number,
                 row.realised_profit,
