@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from engine.domain.market import BlockRef
 from engine.domain.opportunity import (
@@ -55,13 +55,6 @@ OPPORTUNITY: tuple[Check, ...] = (
 CHECKS: tuple[Check, ...] = (*GLOBAL, *VENUE, *TOKEN, *OPPORTUNITY)
 # A conversion is a way between two base tokens: what is asked of a profit in one token is asked of its price.
 _OF_A_PROFIT = {amounts.net_profit, amounts.model_error}
-CONVERSION: tuple[conversions.Check, ...] = (
-    conversions.bought_listed,
-    conversions.bought_verdict,
-    conversions.bought_feed,
-    conversions.bought_peg,
-    conversions.worth_its_gas,
-)
 
 
 class RiskChain:
@@ -89,13 +82,17 @@ class RiskChain:
         is sold; then what is asked of the token that is bought."""
         alike = Opportunity(block, conversion.token_in, conversion.hops, conversion.gas_estimate)
         results: list[CheckResult] = []
-        for check in self._checks:
-            if check not in _OF_A_PROFIT:
-                results.append(check(alike, view, self.limits))
-                if not results[-1].passed:
-                    return Refused(alike, tuple(results))
-        for also in CONVERSION:
-            results.append(also(conversion, block, view, self.limits))
-            if not results[-1].passed:
+        for result in self._of_conversion(conversion, alike, view):
+            results.append(result)
+            if not result.passed:
                 return Refused(alike, tuple(results))
         return ApprovedConversion(conversion, tuple(results))
+
+    def _of_conversion(
+        self, conversion: Conversion, alike: Opportunity, view: RiskView
+    ) -> Iterator[CheckResult]:
+        for check in self._checks:
+            if check not in _OF_A_PROFIT:
+                yield check(alike, view, self.limits)
+        yield from conversions.bought(conversion, alike.block, view, self.limits)
+        yield conversions.worth_its_gas(conversion)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.domain.market import BlockRef
@@ -12,13 +12,16 @@ from engine.risk.checks.result import decide
 from engine.risk.limits import RiskLimits
 from engine.risk.view import RiskView
 
-Check = Callable[[Conversion, BlockRef, RiskView, RiskLimits], CheckResult]
+_OF_WHAT_IS_BOUGHT = (tokens.listed, tokens.verdicts, feeds.base_feed, feeds.pegs)
 
 
-def _backwards(conversion: Conversion, block: BlockRef) -> Opportunity:
-    """Its last hop the other way round: checks ask of what is bought what they ask of what is sold."""
+def bought(
+    conversion: Conversion, block: BlockRef, view: RiskView, limits: RiskLimits
+) -> Iterator[CheckResult]:
+    """Of the token that is bought what is asked of one that is sold: it may be traded, was judged lately and
+    is good, has a usable feed, and is worth a dollar if it is meant to be."""
     last = conversion.hops[-1]
-    hop = replace(
+    back = replace(
         last,
         token_in=last.token_out,
         token_out=last.token_in,
@@ -27,32 +30,13 @@ def _backwards(conversion: Conversion, block: BlockRef) -> Opportunity:
         coin_in=last.coin_out,
         coin_out=last.coin_in,
     )
-    return Opportunity(block, conversion.token_out, (hop,))
+    backwards = Opportunity(block, conversion.token_out, (back,))
+    for check in _OF_WHAT_IS_BOUGHT:
+        result = check(backwards, view, limits)
+        yield result._replace(check=f"bought_{result.check}")
 
 
-def bought_listed(conversion: Conversion, block: BlockRef, view: RiskView, limits: RiskLimits) -> CheckResult:
-    """The token that is bought may be traded."""
-    return _named("bought", tokens.listed(_backwards(conversion, block), view, limits))
-
-
-def bought_verdict(
-    conversion: Conversion, block: BlockRef, view: RiskView, limits: RiskLimits
-) -> CheckResult:
-    """It was judged lately, and is good."""
-    return _named("bought", tokens.verdicts(_backwards(conversion, block), view, limits))
-
-
-def bought_feed(conversion: Conversion, block: BlockRef, view: RiskView, limits: RiskLimits) -> CheckResult:
-    """It has a usable feed."""
-    return _named("bought", feeds.base_feed(_backwards(conversion, block), view, limits))
-
-
-def bought_peg(conversion: Conversion, block: BlockRef, view: RiskView, limits: RiskLimits) -> CheckResult:
-    """It is worth a dollar, if it is meant to be."""
-    return _named("bought", feeds.pegs(_backwards(conversion, block), view, limits))
-
-
-def worth_its_gas(conversion: Conversion, block: BlockRef, view: RiskView, limits: RiskLimits) -> CheckResult:
+def worth_its_gas(conversion: Conversion) -> CheckResult:
     """What is bought is more than its gas, and that of the opportunities whose profit is sold, costs."""
     return decide(
         "worth_its_gas",
@@ -61,7 +45,3 @@ def worth_its_gas(conversion: Conversion, block: BlockRef, view: RiskView, limit
         amount_out=conversion.amount_out,
         gas_cost=conversion.gas_cost,
     )
-
-
-def _named(prefix: str, result: CheckResult) -> CheckResult:
-    return result._replace(check=f"{prefix}_{result.check}")
