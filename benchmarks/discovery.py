@@ -15,6 +15,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import rlp
 from eth_abi import encode
 from eth_utils import keccak
 
@@ -107,7 +108,7 @@ class Ground:
 
     def _deploy(self, code: bytes, nonce: int) -> str:
         self._pending.append({"data": "0x" + code.hex()})
-        return "0x" + keccak(_rlp(self.owner, nonce))[12:].hex()
+        return "0x" + keccak(rlp.encode([bytes.fromhex(self.owner[2:]), nonce]))[12:].hex()
 
     def _post(self, transactions: Sequence[dict[str, Any]]) -> None:
         body = [
@@ -122,14 +123,6 @@ class Ground:
             refused = [each["error"] for each in json.loads(response.read()) if "error" in each]
         assert not refused, refused[0]
         self._nonce += len(transactions)
-
-
-def _rlp(sender: str, nonce: int) -> bytes:
-    """What CREATE hashes into the new contract's address."""
-    number = b"\x80" if nonce == 0 else nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
-    tail = number if len(number) == 1 and number[0] <= 0x80 else bytes([0x80 + len(number)]) + number
-    body = b"\x94" + bytes.fromhex(sender[2:]) + tail
-    return bytes([0xC0 + len(body)]) + body
 
 
 async def _start(ground: Ground, path: Path) -> tuple[float, int, int]:

@@ -102,7 +102,7 @@ async def serving_relay(node_url: str) -> AsyncIterator[str]:
     """The tests' relay in a process of its own; its address."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(_RELAY), node_url, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        cwd=project_root(), env=None,
+        cwd=project_root(),
     )  # fmt: skip
     assert process.stdout is not None
     try:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,15 +158,15 @@ class Sampler:
         )
 
 
-def _settings(world: World, anvil: AnvilProcess, directory: Path, url: str | None = None) -> str:
+def _settings(world: World, directory: Path) -> str:
     """A live configuration with keys and records in `directory`."""
     keystore, passphrase = directory / "operator.json", directory / "passphrase"
     keystore.write_text(json.dumps(Account.encrypt(OPERATOR_KEY, PASSPHRASE, kdf="pbkdf2", iterations=1_000)))
     passphrase.write_text(PASSPHRASE + "\n")
     sections: dict[str, dict[str, Any]] = {
         "chain": {
-            "chain_id": anvil.options.chain_id,
-            "rpc_url": url or anvil.ws_url,
+            "chain_id": world.anvil.options.chain_id,
+            "rpc_url": world.anvil.ws_url,
             "requests_per_second": 1_000_000,
         },
         "deployments": {"directory": str(directory / "deployments")},
@@ -186,11 +186,7 @@ def _settings(world: World, anvil: AnvilProcess, directory: Path, url: str | Non
 @asynccontextmanager
 async def open_market(directory: Path, seed: int = SEED) -> AsyncIterator[World]:
     """A world with our contracts for a funded operator, its configuration at `directory`/roundtrip.toml."""
-    options = node_options()
-    options = type(options)(
-        **{name: getattr(options, name) for name in options.__slots__ if name != "extra"}, extra=_NODE_KEEPS
-    )
-    with AnvilProcess(options) as anvil:
+    with AnvilProcess(replace(node_options(), extra=_NODE_KEEPS)) as anvil:
         world = await World.create(anvil, seed)
         try:
             operator = signer_of_key(OPERATOR_KEY).address
@@ -207,7 +203,7 @@ async def open_market(directory: Path, seed: int = SEED) -> AsyncIterator[World]
                 ],
             )
             await world.open_market()
-            (directory / "roundtrip.toml").write_text(_settings(world, anvil, directory))
+            (directory / "roundtrip.toml").write_text(_settings(world, directory))
             yield world
         finally:
             await world.close()
