@@ -10,7 +10,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.amm.quotient import divide_nb, est_wide
+from engine.amm.quotient import (
+    EST_WIDE,
+    est_inverse_nb,
+    est_wide,
+    is_medium_nb,
+    is_narrow_nb,
+    quotient_256_nb,
+    quotient_320_nb,
+)
 from engine.amm.wide import (
     constant,
     leading_zeros,
@@ -31,6 +39,7 @@ from engine.amm.wide import (
     to_u512,
 )
 from engine.amm.wide_digits import digit_1, reciprocal_1_nb, set_limb
+from engine.amm.wide_division import divide_256_nb
 
 WAD = 10**18
 wad_nb = constant(256, WAD)
@@ -130,11 +139,11 @@ def divider(divisor):
     reciprocal = np.uint64(((1 << 128) - 1) // (divisor << bits) - (1 << 64))
 
     @njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
-    def divided_nb(a):
+    def divide_nb(a):
         stay_whole()
         return _divide_normal(a, shift, normal, reciprocal)
 
-    return divided_nb
+    return divide_nb
 
 
 div_wad_nb = divider(WAD)
@@ -142,10 +151,20 @@ div_3_nb = divider(3)
 div_10000_nb = divider(10**4)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", _nrt=False, forceinline=False)
 def quotient_nb(a, b):
-    """Unsigned quotient by a non-zero U256."""
-    quotient, _ = divide_nb(a, b)
+    """Unsigned quotient by a non-zero U256, by floats where both are ordinary."""
+    stay_whole()
+    if is_medium_nb(b):
+        est_inverse = est_inverse_nb(est_wide(b))
+        est_quotient = est_wide(a) * est_inverse
+        if est_quotient < EST_WIDE:
+            if (limb2(b) | limb3(b)) == _ZERO and is_narrow_nb(to_u128(b)):
+                quotient, _ = quotient_256_nb(a, to_u128(b), est_quotient, est_inverse)
+                return to_u256(quotient)
+            quotient, _ = quotient_320_nb(to_u320(a), b, est_quotient, est_inverse)
+            return to_u256(quotient)
+    quotient, _ = divide_256_nb(a, b)
     return quotient
 
 

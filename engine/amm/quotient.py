@@ -37,7 +37,6 @@ from engine.amm.wide import (
     stay_whole,
     to_u128,
     to_u256,
-    to_u320,
 )
 from engine.amm.wide_division import divide_256_nb
 
@@ -149,13 +148,11 @@ def divide_nb(numerator, divisor):
     """As `divide_256_nb`: (floor of the quotient U256, whether there is a remainder) of a U256 by a positive
     U256, by floats where both are ordinary."""
     stay_whole()
-    if is_medium_nb(divisor):
-        est_inverse = est_inverse_nb(est_wide(divisor))
+    if (limb2(divisor) | limb3(divisor)) == _ZERO and is_narrow_nb(to_u128(divisor)):
+        narrow = to_u128(divisor)
+        est_inverse = est_inverse_nb(est_wide(narrow))
         est_quotient = est_wide(numerator) * est_inverse
         if est_quotient < EST_WIDE:
-            if (limb2(divisor) | limb3(divisor)) == _ZERO and is_narrow_nb(to_u128(divisor)):
-                narrow, left = quotient_256_nb(numerator, to_u128(divisor), est_quotient, est_inverse)
-                return to_u256(narrow), left != to_u128(_ZERO)
-            quotient, rest = quotient_320_nb(to_u320(numerator), divisor, est_quotient, est_inverse)
-            return to_u256(quotient), rest != to_u256(_ZERO)
+            quotient, rest = quotient_256_nb(numerator, narrow, est_quotient, est_inverse)
+            return to_u256(quotient), rest != to_u128(_ZERO)
     return divide_256_nb(numerator, divisor)

@@ -20,6 +20,7 @@ from numba import njit
 from engine.amm import cryptoswap2, cryptoswap3
 from engine.amm.cryptoswap_arithmetic import (
     cube_root_nb,
+    quotient_nb,
     square_root_nb,
 )
 from engine.amm.cryptoswap_estimates import est_amount_out_nb, est_rate_nb
@@ -278,6 +279,28 @@ def test_hostile_states_never_hang_or_crash(data: st.DataObject):
     where = np.array([coins]), np.array([i]), np.array([j])
     _quotes(states, *where, amount, True, statuses, results)
     assert int(statuses[0]) in STATUS_NAMES
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _quotients(numerators, divisors, results):
+    for i in range(len(numerators)):
+        n, d = numerators[i], divisors[i]
+        quotient = quotient_nb(make_u256(n[0], n[1], n[2], n[3]), make_u256(d[0], d[1], d[2], d[3]))
+        store_u256_nb(quotient, results[i])
+
+
+def test_quotients_are_exact_for_divisors_of_any_width():
+    rng = random.Random(9)
+    pairs = []
+    for _ in range(30_000):
+        divisor = rng.choice((rng.getrandbits(rng.randrange(1, 257)), 2 ** rng.randrange(256)))
+        divisor = max(divisor + rng.randrange(-1, 2), 1) % 2**256 or 1
+        quotient = rng.getrandbits(rng.randrange(1, 258 - divisor.bit_length()))
+        pairs.append((min(quotient * divisor + rng.choice((0, divisor - 1)), 2**256 - 1), divisor))
+    results = np.zeros((len(pairs), 4), np.uint64)
+    numerators, divisors = ([pair[k] for pair in pairs] for k in (0, 1))
+    _quotients(ints_to_limbs(numerators), ints_to_limbs(divisors), results)
+    assert limbs_to_ints(results) == [n // d for n, d in pairs]
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,7 +11,6 @@ from numba import njit
 
 from engine.amm.layout import ints_to_limbs, limbs_to_ints
 from engine.amm.quotient import (
-    divide_nb,
     est_inverse_nb,
     est_wide,
     quotient_192_nb,
@@ -43,13 +42,6 @@ def _divide(width, numerators, tops, divisors, scales, skews, quotients, rests):
             quotient, left = quotient_320_nb(numerator, wide, est_quotient, est_inverse)
             put(left, rests, i)
         put(to_u256(quotient), quotients, i)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _divide_any(numerators, divisors, quotients, rests):
-    for i in range(len(numerators)):
-        quotient, rests[i] = divide_nb(u256(numerators, i), u256(divisors, i))
-        put(quotient, quotients, i)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -94,22 +86,6 @@ def test_quotients_are_exact(width: int, divisor_bits: int, quotient_bits: int):
     _divide(width, low, tops, divisors, scales, 1.0 + shapes * _U, quotients, rests)
     assert limbs_to_ints(quotients) == [case[2] for case in cases]
     assert limbs_to_ints(rests) == [case[3] for case in cases]
-
-
-def test_quotients_are_exact_for_divisors_of_any_width():
-    rng = random.Random(9)
-    pairs = []
-    for _ in range(CASES):
-        divisor = rng.choice((rng.getrandbits(rng.randrange(1, 257)), 2 ** rng.randrange(256)))
-        divisor = max(divisor + rng.randrange(-1, 2), 1) % 2**256 or 1
-        quotient = rng.getrandbits(rng.randrange(1, 258 - divisor.bit_length()))
-        rest = rng.choice((0, divisor - 1, min(1, divisor - 1)))
-        pairs.append((min(quotient * divisor + rest, 2**256 - 1), divisor))
-    quotients, rests = np.zeros((CASES, 4), np.uint64), np.zeros(CASES, np.bool_)
-    numerators, divisors = ([pair[k] for pair in pairs] for k in (0, 1))
-    _divide_any(ints_to_limbs(numerators), ints_to_limbs(divisors), quotients, rests)
-    assert limbs_to_ints(quotients) == [n // d for n, d in pairs]
-    assert rests.tolist() == [n % d != 0 for n, d in pairs]
 
 
 def test_estimates_are_as_near_as_the_proof_needs():
