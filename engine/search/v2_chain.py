@@ -49,23 +49,6 @@ def load_chain_nb(kind, rules, reserves, fee_pips, edges, hops, whole, real):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
-def est_optimum_nb(real, hops):
-    """est (input, profit) of the real-valued optimum, base units; zeros where nothing pays. An upper bound
-    of what the chain can earn, to a few parts in 1e16 of the amount sold."""
-    a, b, c = 1.0, 1.0, 0.0
-    for hop in range(hops):
-        kept = real[hop, 2] * a
-        c = real[hop, 0] * c + kept
-        b = real[hop, 0] * b
-        a = kept * real[hop, 1]
-    if not a > b:
-        return 0.0, 0.0
-    excess = np.sqrt(a / b) - 1.0
-    size = b * excess / c
-    return size, size * excess
-
-
-@njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 def optimum_nb(whole, real, hops):
     """(input, profit, its error) of the real-valued optimum, input and profit as pairs."""
     a, b, c = (1.0, 0.0), (1.0, 0.0), (0.0, 0.0)
