@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from engine.app.settings import Settings
 from engine.chain.logs import token_delta
@@ -52,6 +53,7 @@ class Sender:
         self.operator = operator
         self._lane = lane
         self._submitter = submitter
+        self._asked: set[asyncio.Task[int | None]] = set()
         self.tracker = tracker
 
     @property
@@ -65,18 +67,26 @@ class Sender:
 
     async def submit(self, simulated: SimulatedPlan) -> Intent | Execution:
         """Send a simulated plan and follow it."""
+        # Asked beside the sending, and only to tell later why a trade was missed: nobody waits for it.
         head = asyncio.create_task(self._head_number())
         try:
             with _journal_failures():
                 sent = await self._submitter.submit(simulated)
-        finally:
-            # Asked beside the sending, and only to tell later why a trade was missed.
-            reached = await head
+        except BaseException:
+            head.cancel()
+            raise
         if isinstance(sent, Intent):
             self.tracker.follow(sent)
-            if reached is not None and reached > sent.block_number:
-                self.tracker.sent_late(sent)
+            self._asked.add(head)
+            head.add_done_callback(partial(self._note_head, sent))
+        else:
+            head.cancel()
         return sent
+
+    def _note_head(self, sent: Intent, asked: asyncio.Task[int | None]) -> None:
+        self._asked.discard(asked)
+        if not asked.cancelled() and (asked.result() or 0) > sent.block_number:
+            self.tracker.sent_late(sent)
 
     async def _head_number(self) -> int | None:
         """The node's head; None when it does not say."""

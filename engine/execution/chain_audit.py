@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.domain.errors import NodeError
 from engine.domain.execution import Execution
 from engine.domain.ports import Node
-from engine.execution.receipts import TokenDelta, execution_of
-from engine.execution.tracker import REORG_BLOCKS, fetch_receipts
+from engine.domain.quantity import quantity
+from engine.execution.receipts import TokenDelta
+from engine.execution.tracker import REORG_BLOCKS, amended, fetch_receipts
 
 BATCH = 100
 # How far back the first look of a run goes.
@@ -34,13 +34,8 @@ class ChainAudit:
         until = head - REORG_BLOCKS
         if until < 0:
             return {}
-        count: object = await self._node.request("eth_getTransactionCount", [self._operator, hex(until)])
-        try:
-            used = int(str(count), 16)
-        except ValueError as error:
-            raise NodeError(
-                f"malformed transaction count {count!r}", method="eth_getTransactionCount"
-            ) from error
+        count = await self._node.request("eth_getTransactionCount", [self._operator, hex(until)])
+        used = quantity(count, "transaction count")
         since = until - FIRST_BLOCKS if self._looked is None else self._looked[0]
         last = {execution.intent.id: execution for execution in executions}
         mine = [each for each in last.values() if each.intent.transaction.sender == self._operator]
@@ -63,20 +58,16 @@ class ChainAudit:
             receipts = await fetch_receipts(self._node, [each.intent for each in chosen])
             for execution in chosen:
                 intent, receipt = execution.intent, receipts.get(execution.intent.transaction.hash)
-                found = (
-                    None
-                    if receipt is None
-                    else execution_of(intent, receipt, self._router, self._token_delta)
-                )
-                if found is None and execution.block_hash:
-                    differences[intent.id] = (
-                        f"{intent.id}: {execution.outcome} in block {execution.block_number} in the journal, "
-                        f"{intent.transaction.hash} is not in the chain"
-                    )
-                elif found is not None and found != execution:
-                    differences[intent.id] = (
-                        f"{intent.id}: {_shown(execution)} in the journal, {_shown(found)} in the chain"
-                    )
+                if receipt is None and not execution.block_hash:
+                    continue
+                found = amended(execution, receipt, self._router, self._token_delta)
+                if found is None:
+                    continue
+                journal = f"{intent.id}: {_shown(execution)} in the journal"
+                chain = f"{_shown(found)} in the chain"
+                if receipt is None:
+                    chain = f"{intent.transaction.hash} is not in the chain"
+                differences[intent.id] = f"{journal}, {chain}"
         return differences
 
 

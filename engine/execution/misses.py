@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.domain.describe import cycles_of
+from engine.domain.describe import chains_of
 from engine.domain.errors import NodeError
 from engine.domain.execution import Execution, MissReason, Outcome
 from engine.domain.ports import Node
@@ -47,7 +47,7 @@ async def attributed(node: Node, execution: Execution, head: int, *, was_late: b
 async def _why(node: Node, execution: Execution, head: int, was_late: bool) -> tuple[MissReason | None, str]:
     intent = execution.intent
     target = intent.block_number + 1
-    pools = {hop["pool"] for cycle in cycles_of(intent.record) for hop in cycle}
+    pools = {hop["pool"] for chain in chains_of(intent.record) for hop in chain}
     until = min(execution.block_number or head, target + _BLOCKS_LOOKED_AT)
     movers = await _movers(node, pools, target, max(until, target))
     before = [each for each in movers if each.hash != intent.transaction.hash]

@@ -20,7 +20,14 @@ from engine.app.settings import Settings, build_settings
 from engine.chain.keys import signer_of_key
 from engine.chain.rpc import RpcNode
 from engine.chain.wire import header
-from engine.domain.events import BlockFinished, BlockSkipped, Fact, OpportunityRefused, PlanSubmitted
+from engine.domain.events import (
+    BlockFinished,
+    BlockSkipped,
+    ExecutionResolved,
+    Fact,
+    OpportunityRefused,
+    PlanSubmitted,
+)
 
 _PATIENCE_S = 60.0
 
@@ -78,13 +85,24 @@ class FaultyRun:
 
     async def trades_again(self, blocks: int = 25) -> None:
         """Trading goes on, within so many blocks without faults."""
-        before = self.submitted()
+        before = {fact.intent.id for fact in self.of(PlanSubmitted)}
         for _ in range(blocks):
-            await self.step()
-            if self.submitted() > before and self.session.sender and not self.session.sender.in_flight():
+            block = await self.step()
+            sent = {fact.intent.id for fact in self.of(PlanSubmitted)} - before
+            ended = {fact.execution.intent.id for fact in self.of(ExecutionResolved)}
+            # What was just built on this block has no outcome yet.
+            if sent & ended and not self._waiting(block):
                 return
         refused = Counter(fact.refused.reason.value for fact in self.of(OpportunityRefused))
-        raise AssertionError(f"nothing was sent in {blocks} blocks without faults: {refused}")
+        raise AssertionError(
+            f"in {blocks} blocks without faults {len(sent)} were sent, {len(sent & ended)} have an outcome, "
+            f"and {self._waiting(block)} wait: {refused}"
+        )
+
+    def _waiting(self, block: int) -> list[str]:
+        """Ids of what is in flight and was built before `block`."""
+        assert self.session.sender is not None
+        return [each.id for each in self.session.sender.tracker.in_flight if each.block_number < block]
 
     async def settle(self) -> None:
         """Blocks in which nobody trades, until nothing is in flight."""

@@ -17,10 +17,13 @@ from eth_utils import keccak
 from faulty_run import FaultyRun, faulty_run
 from living_world import LivingWorld
 
+from engine.domain.events import BlockFinished, OpportunityApproved, OpportunityRefused, PlanSubmitted
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "chain"))
 from fault_proxy import FaultProxy, Script
 
 BLOCKS = 6
+DECISIONS = (BlockFinished, OpportunityApproved, OpportunityRefused, PlanSubmitted)
 Fault = Callable[[FaultyRun, FaultProxy, random.Random], Coroutine[Any, Any, None]]
 
 
@@ -130,7 +133,7 @@ async def halted(run: FaultyRun, proxy: FaultProxy, rng: random.Random) -> None:
         done, sent = len(run.facts), run.submitted()
         await asyncio.sleep(rng.uniform(0.05, 0.5))
         assert run.submitted() == sent
-        assert len(run.facts) == done or run.facts[-1] is not None
+        assert not [fact for fact in run.facts[done:] if isinstance(fact, DECISIONS)]
         head = await run.rpc("eth_getBlockByNumber", "latest", False)
         later = int(head["timestamp"], 16) + rng.choice((60, 900, 3_600, 4 * 3_600))
         await run.rpc("evm_setNextBlockTimestamp", later)
@@ -179,7 +182,7 @@ async def strange_types(run: FaultyRun, proxy: FaultProxy, rng: random.Random) -
 
 
 def _renamed(receipt: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    """A receipt of a type to come, unless the sender is ours to judge."""
+    """A receipt of a type to come, with fields of its own."""
     return receipt | {"type": hex(rng.randrange(5, 0x80)), "depositNonce": "0x1", "l1FeeScalar": "0.5"}
 
 

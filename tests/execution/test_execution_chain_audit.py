@@ -12,7 +12,7 @@ from test_execution_nodes import Sending, plan_for
 from engine.chain.keys import LocalSigner
 from engine.chain.logs import token_delta
 from engine.chain.rpc import RpcNode
-from engine.domain.execution import Execution, Intent, Outcome, SimulatedPlan
+from engine.domain.execution import Execution, Intent, MissReason, Outcome, SimulatedPlan
 from engine.execution.chain_audit import ChainAudit
 from engine.execution.simulator import Simulator
 from engine.execution.tracker import REORG_BLOCKS
@@ -55,6 +55,10 @@ async def test_the_journal_is_held_against_the_chain(
         assert await audit.look([wrong], bench.rpc.head().number) == {}
         bench.rpc("anvil_mine", hex(REORG_BLOCKS))
         assert await audit.look(read_executions(path), bench.rpc.head().number) == {}
+        # Why a trade was missed is the journal's to know, and in no receipt.
+        explained = replace(landed, miss=MissReason.LATE, rival="0x" + "cd" * 32)
+        fresh = ChainAudit(node, signer.address, bench.router, token_delta)
+        assert await fresh.look([explained], bench.rpc.head().number) == {}
 
     head = bench.rpc.head().number
     fresh = ChainAudit(node, signer.address, bench.router, token_delta)

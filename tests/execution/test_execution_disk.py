@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk_limits import disk_ends_at
 from router_bench import RouterBench
 from storm import Storm
 
@@ -19,17 +19,6 @@ from engine.chain.keys import LocalSigner
 from engine.chain.rpc import RpcNode
 from engine.domain.errors import ExecutionError, UsageError
 from engine.ledger.journal import FileJournal
-
-
-@contextmanager
-def full_at(size: int) -> Iterator[None]:
-    """No file of this process grows beyond `size` bytes: the write that does is cut short, then refused."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager
@@ -79,7 +68,7 @@ async def test_a_disk_that_is_full_or_read_only_sends_nothing(
             await storm.mine()
         whole, waiting = path.read_bytes(), pending(bench)
         if seed % 2:
-            with full_at(len(whole) + rng.randrange(2_000)), pytest.raises(ExecutionError):
+            with disk_ends_at(len(whole) + rng.randrange(2_000)), pytest.raises(ExecutionError):
                 await trade_on(storm)
         else:
             storm.journal.close()

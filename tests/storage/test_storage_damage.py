@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import resource
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk_limits import disk_ends_at
 from storage_values import execution, opportunity, simulated
 
 from engine.domain.errors import UsageError
@@ -168,17 +168,6 @@ def test_a_torn_log_of_writes(tmp_path: Path, truth: object, seed: int) -> None:
             file.seek(rng.randrange(max(1, (left / wal.name).stat().st_size)))
             file.write(rng.randbytes(16))
     starts_right(left / path.name, truth)
-
-
-@contextmanager
-def disk_ends_at(size: int) -> Iterator[None]:
-    """No file of this process grows beyond `size` bytes: a disk that is full there."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.campaign) for n in range(2, 21))])
