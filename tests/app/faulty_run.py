@@ -99,10 +99,10 @@ class FaultyRun:
             f"and {self._waiting(block)} wait: {refused}"
         )
 
-    def _waiting(self, block: int) -> list[str]:
-        """Ids of what is in flight and was built before `block`."""
-        assert self.session.sender is not None
-        return [each.id for each in self.session.sender.tracker.in_flight if each.block_number < block]
+    def _waiting(self, block: int) -> set[str]:
+        """Ids of what was built before `block` and has no outcome yet."""
+        sent = {fact.intent.id for fact in self.of(PlanSubmitted) if fact.intent.block_number < block}
+        return sent - {fact.execution.intent.id for fact in self.of(ExecutionResolved)}
 
     async def settle(self) -> None:
         """Blocks in which nobody trades, until nothing is in flight."""
